@@ -15,9 +15,10 @@ SOURCES := src engine tests bench docs
 demo: $(VENV)/.engine
 	$(BIN)/tuitrain launch llama2-tiny
 
-# Four workers on two cores: tests of screens wait for half of their time.
+# Four workers on two cores: tests of screens wait for half of their time. tests/conftest.py orders the files. Many tests
+# start commands, which would compile their modules each time if no bytecode were kept.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check $(SOURCES)

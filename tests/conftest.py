@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,16 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
 settings.register_profile("thorough", settings.get_profile("patient"), max_examples=1000)
 settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Several workers begin with the files that take longest, so that none is left with one at the end."""
+    if hasattr(config, "workerinput"):
+        longest = {
+            item.path for item in items if {"e2e", "chaos"} & {*item.path.parts} or item.get_closest_marker("slow")
+        }
+        tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (item.path not in longest, -tests[item.path], item.path))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -223,7 +223,7 @@ def test_a_resumed_run_keeps_its_number_of_processes_by_default(
     assert refused.code == 2
     assert "train.global_batch_size" in refused.err
     started: list[list[str]] = []
-    monkeypatch.setattr(resuming, "start", lambda run, command, label, **options: started.append(command))
+    monkeypatch.setattr(resuming, "start_engine", lambda run, command, *_, **kept: started.append(command))
     resuming.resume_run(run, ["parallel.strategy=fsdp"])
     assert "--nproc-per-node 2" in " ".join(started[0])
     assert "--resume" in started[0]

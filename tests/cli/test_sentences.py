@@ -127,7 +127,7 @@ def test_a_resumed_run_is_started_with_its_whole_path(
     (run.checkpoints / "step-00000050").mkdir(parents=True)
     (run.checkpoints / "step-00000050" / ".metadata").touch()
     started: list[list[str]] = []
-    monkeypatch.setattr(resuming, "start", lambda run, command, label, **_: started.append(command))
+    monkeypatch.setattr(resuming, "start_engine", lambda run, command, *_, **kept: started.append(command))
     resuming.resume_run(RunDirectory(Path("runs/over")))
     assert str(runs_dir / "over") in started[0]
 

@@ -8,13 +8,12 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from tests.support import DIES_WITH_THE_TESTS
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "sinfo", "srun")
@@ -56,6 +55,24 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=01:00:00 State=UP
 """
 
 
+_WATCHER = """
+import os, pathlib, shutil, sys
+folder = sys.argv[1].encode()
+os.setsid()
+os.read(0, 1)
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    try:
+        texts = [(process / each).read_bytes() for each in ("environ", "cmdline")]
+        if process.name != str(os.getpid()) and any(folder in text for text in texts):
+            os.kill(int(process.name), 9)
+    except OSError:
+        continue
+shutil.rmtree(folder, ignore_errors=True)
+"""
+"""Waits until the tests have ended, even by SIGKILL, kills what is left of daemons and jobs, which have the folder in
+their environment or command, and removes the folder."""
+
+
 @dataclass(frozen=True)
 class Cluster:
     """A running Slurm."""
@@ -82,6 +99,7 @@ def running() -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     folder.chmod(0o755)
     processes: list[subprocess.Popen[bytes]] = []
+    watcher = subprocess.Popen([sys.executable, "-c", _WATCHER, str(folder)], stdin=subprocess.PIPE)
     try:
         _configure(folder)
         cluster = Cluster(folder)
@@ -91,11 +109,7 @@ def running() -> Iterator[Cluster]:
                   f"--seed-file={folder}/seed"]  # fmt: skip
         for command in (munged, ["slurmctld", "-D"], ["slurmd", "-D", "-N", "n1"], ["slurmd", "-D", "-N", "n2"]):
             with (folder / "out.log").open("ab") as log:
-                processes.append(
-                    subprocess.Popen(
-                        [*DIES_WITH_THE_TESTS, *command], env=environment, stdout=log, stderr=log, cwd=folder
-                    )
-                )
+                processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder))
             if command is munged:
                 _wait(lambda: (folder / "munge.sock").exists(), folder)
         _wait(lambda: _idle(cluster) == 2, folder)
@@ -110,7 +124,7 @@ def running() -> Iterator[Cluster]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+        watcher.communicate()
 
 
 def _configure(folder: Path) -> None:

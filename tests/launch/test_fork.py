@@ -20,7 +20,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands of the engines, of which none is started."""
     commands: list[list[str]] = []
     monkeypatch.setattr(preflight, "find_machine", lambda: Machine((), Device("cpu", "CPU", 25.3), 2))
-    monkeypatch.setattr(fork, "start", lambda run, command, label, **_: commands.append(command))
+    monkeypatch.setattr(fork, "start_engine", lambda run, command, *_, **kept: commands.append(command))
     return commands
 
 

@@ -22,7 +22,7 @@ from tuitrain.config import load_config
 from tuitrain.events import End, EventWriter, Record, Run, Step
 from tuitrain.launch import LaunchError, local, preflight
 from tuitrain.launch.console import ConsoleFollower
-from tuitrain.launch.local import Label, follow, new_run, start, train_command, wrapped_command
+from tuitrain.launch.local import Label, follow, new_run, start, start_engine, train_command, wrapped_command
 from tuitrain.launch.stop import kill_run, stop_run
 from tuitrain.runs import RunDirectory, Status, create_run_directory, read_snapshot
 
@@ -75,7 +75,8 @@ def test_a_run_has_its_own_session_console_and_metadata(run: RunDirectory, start
 def test_a_figure_is_drawn_beside_the_process_of_a_run(run: RunDirectory) -> None:
     with EventWriter(run.metrics) as log:
         log.write(Step(time=1.0, step=3, loss=2.0))
-    process = start(run, [sys.executable, "-c", ""], Label("mine"), plots_every=2)
+    config = load_config("gpt2-tiny", ["export.plots_every=2"])
+    process = start_engine(run, [sys.executable, "-c", ""], Label("mine"), config, processes=1)
     assert process.wait(PATIENCE_S) == 0
     wait_for((run.path / "figures" / "latest.png").exists)
 

@@ -24,9 +24,9 @@ from tuitrain.launch import LaunchError
 from tuitrain.launch.local import new_run
 from tuitrain.launch.nodes import start
 from tuitrain.launch.nodes.connection import Address, Listener, ask, check_port, connect
-from tuitrain.launch.nodes.messages import Facts, Hello
+from tuitrain.launch.nodes.messages import Facts, Hello, Over
 from tuitrain.launch.nodes.place import Place
-from tuitrain.runs import LogFollower, RunDirectory, Status, read_snapshot
+from tuitrain.runs import LogFollower, RunDirectory, RunMetadata, Status, read_snapshot
 
 PATIENCE_S = 60.0
 TORCHRUN = """
@@ -82,11 +82,15 @@ class Site:
 
     def end(self, code: int, *ranks: int) -> list[int]:
         """Let torchrun end on these nodes; returns the exit codes of all that are left."""
+        self.let_end(code, *ranks)
+        return [each.wait(PATIENCE_S) for _, each in sorted(self.nodes.items()) if each.poll() != -signal.SIGKILL]
+
+    def let_end(self, code: int, *ranks: int) -> None:
+        """Let torchrun end on these nodes."""
         for rank in ranks:
             unfinished = self.run.path / ".unfinished"
             unfinished.write_text(str(code))
             unfinished.replace(self.run.path / f"end-{rank}")
-        return [each.wait(PATIENCE_S) for each in self.nodes.values() if each.poll() != -signal.SIGKILL]
 
     def rounds(self, count: int) -> list[str]:
         """The first lines that so many torchruns wrote, one each, in any order."""
@@ -165,6 +169,23 @@ def test_a_node_of_the_same_rank_takes_the_place_of_a_lost_one_at_the_next_resta
     assert site.end(0, 0) == [0, 0]
 
 
+def test_all_meet_again_where_a_crashed_run_may_be_started_again(site: Site) -> None:
+    site.run.write_metadata(RunMetadata(name="a", created=0.0, retries=1))
+    site.begin(0, "--nodes=2", "--min-nodes=2")
+    site.begin(1)
+    site.rounds(2)
+    site.let_end(1, 0, 1)
+    assert site.nodes[0].wait(PATIENCE_S) == 1
+    site.run.write_metadata(RunMetadata(name="a", created=0.0, retries=0))
+    for rank in (0, 1):
+        (site.run.path / f"end-{rank}").unlink()
+    # What supervises the run does this.
+    site.nodes[0].communicate()
+    site.begin(0, "--nodes=2", "--min-nodes=2")
+    assert site.rounds(4)[2:] == ["1: 1 of 2 begins"] * 2  # sorted
+    assert site.end(0, 0, 1) == [0, 0]
+
+
 def test_the_loss_of_the_first_node_is_written_down_by_the_others(site: Site) -> None:
     site.begin(0, "--nodes=2", "--min-nodes=1")
     site.begin(1)
@@ -207,7 +228,7 @@ def test_who_does_not_belong_to_the_run_is_refused_with_the_reason() -> None:
             check_port(address.port)
         first.close()
     finally:
-        listener.close()
+        listener.end(Over(code=0))
 
 
 def test_a_node_finds_the_run_only_where_it_is_shared_and_configured_alike(
@@ -227,7 +248,7 @@ def test_a_node_finds_the_run_only_where_it_is_shared_and_configured_alike(
         with pytest.raises(LaunchError, match="Node 0 was started with --nodes 2: give every node the same"):
             start.find_run(other, tmp_path / "runs", lambda: None)
     finally:
-        listener.close()
+        listener.end(Over(code=0))
     start.check_config(run, load_config("llama2-tiny"))
     with pytest.raises(LaunchError, match=r"differs in optim\.lr: give every node the same arguments"):
         start.check_config(run, load_config("llama2-tiny", ["optim.lr=1"]))

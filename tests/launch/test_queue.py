@@ -188,6 +188,14 @@ def test_what_was_started_before_its_entry_was_removed_is_not_started_again(
     assert not queued(tmp_path)
 
 
+def test_a_run_that_was_started_before_its_entry_was_removed_is_not_ended_by_leaving_the_queue(tmp_path: Path) -> None:
+    run = add(tmp_path, "a")
+    with edited_metadata(run) as facts:
+        facts["queued"] = None
+    assert not leave_queue(run, "taken out")
+    assert not run.metrics.exists() and not queued(tmp_path)
+
+
 def test_one_runner_at_a_time_which_ends_with_the_queue(tmp_path: Path) -> None:
     """The real process: it waits for a program that trains, and another one returns at once."""
     own = psutil.Process()

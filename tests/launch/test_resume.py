@@ -117,7 +117,7 @@ def test_the_run_keeps_its_configuration_until_the_engine_accepts_the_new_one(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr(resuming, "start", lambda run, command, label, **_: started.append(command))
+    monkeypatch.setattr(resuming, "start_engine", lambda run, command, *_, **kept: started.append(command))
     first = run.config.read_bytes()
     run.request("eval")
     resume_run(run, ["train.max_steps=400"])

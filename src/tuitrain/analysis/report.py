@@ -177,7 +177,8 @@ def _start(run: Run, metadata: RunMetadata | None, history: RunHistory) -> _Rows
         rows.append(("started", _clock(history.started)))
     if metadata is not None:
         rows.append(("command", " ".join(metadata.command)))
-        rows.append(("launcher", f"{metadata.launcher}, {_processes(metadata.processes)}"))
+        on = f" on {metadata.nodes.count} nodes" if metadata.nodes is not None else ""
+        rows.append(("launcher", f"{metadata.launcher}, {_processes(metadata.processes)}{on}"))
         rows += [("job", metadata.job_id)] * (metadata.job_id is not None)
         rows += [("tags", ", ".join(metadata.tags))] * bool(metadata.tags)
         rows += [("note", note) for note in metadata.notes]

@@ -9,6 +9,7 @@ import typer
 
 from tuitrain.cli.output import is_terminal, print_json, say
 from tuitrain.launch.local import Process, follow, wait_for_record
+from tuitrain.launch.slurm.process import SubmittedRun
 from tuitrain.runs import RunDirectory, Status, command_for, read_snapshot
 from tuitrain.runs.status import is_wrapped
 from tuitrain.text import clean
@@ -28,7 +29,7 @@ class Attachment:
 
     def follow(self, run: RunDirectory, process: Process, console_bytes: int = 0) -> None:
         """Return, or raise Exit with the exit code. console_bytes: size of the console from earlier attempts."""
-        next_commands = f"Watch: {command_for('watch', run)} · stop: {command_for('stop', run)}"
+        next_commands = _next_commands(run)
         document = {"run_id": run.run_id, "path": str(run.path)}
         if self.detach:
             return self._leave(run, process, document, next_commands)
@@ -50,6 +51,16 @@ class Attachment:
         if self._as_json:
             print_json(document | {"status": read_snapshot(run).status, "exit_code": code})
         raise typer.Exit(code)
+
+    def follow_job(self, run: RunDirectory, job_id: str, sentence: str, console_bytes: int = 0) -> None:
+        """The same with a job of Slurm, whose start --detach does not wait for. sentence: about the job."""
+        say(sentence)
+        if not self.detach:
+            return self.follow(run, SubmittedRun(run), console_bytes)
+        if self._as_json:
+            return print_json({"run_id": run.run_id, "path": str(run.path), "job_id": job_id})
+        print(run.run_id)
+        return say(_next_commands(run))
 
     def _leave(self, run: RunDirectory, process: Process, document: dict[str, str], next_commands: str) -> None:
         """Return once the run has written its first record, or raise Exit where it has failed before that."""
@@ -77,3 +88,7 @@ class Attachment:
                 raise
             # The reader of the pipe has ended, as with `| head`; this command still forwards signals to the run.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _next_commands(run: RunDirectory) -> str:
+    return f"Watch: {command_for('watch', run)} · stop: {command_for('stop', run)}"

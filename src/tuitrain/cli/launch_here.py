@@ -16,14 +16,22 @@ from tuitrain.cli.starter import Starter
 from tuitrain.config import RunConfig
 from tuitrain.events.layout import planned_run_id
 from tuitrain.launch import preflight
-from tuitrain.launch.local import start, start_run, starting, train_command, wrapped_command
+from tuitrain.launch.local import (
+    new_command_run,
+    removed_on_error,
+    start,
+    start_run,
+    starting,
+    train_command,
+    wrapped_command,
+)
 from tuitrain.launch.machine import find_machine, training_device
 from tuitrain.launch.nodes.place import Place
 from tuitrain.launch.plan import make_plan
 from tuitrain.launch.plan_view import plan_json, plan_rows
 from tuitrain.launch.smoke import Check, run_smoke
-from tuitrain.runs import RunDirectory, create_run_directory, load_history
-from tuitrain.runs.foreign import Given, keep
+from tuitrain.runs import RunDirectory, load_history
+from tuitrain.runs.foreign import Given
 
 
 @dataclass(frozen=True)
@@ -35,10 +43,8 @@ class Here(Starter):
 
     def command(self, command: Sequence[str], log: Path | None, grace_s: float | None, given: Given) -> None:
         """Start the command of another training program in a new run directory, and stay with it."""
-        run = create_run_directory(self.directory, self.label.name)
-        if given:
-            keep(run, given)
-        with starting(run):
+        run = new_command_run(self.directory, self.label.name, given)
+        with removed_on_error(run), starting(run):
             process = start(run, wrapped_command(run, command, log, grace_s), self.label)
         self.attachment.follow(run, process)
 

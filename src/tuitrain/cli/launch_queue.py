@@ -12,7 +12,7 @@ from tuitrain.config import RunConfig
 from tuitrain.launch.halving import FACTOR, FIRST, halvings
 from tuitrain.launch.queue import enqueue_all, enqueue_command, start_runner
 from tuitrain.runs import RunDirectory
-from tuitrain.runs.foreign import Given, keep
+from tuitrain.runs.foreign import Given
 from tuitrain.runs.queue_order import read_queue
 
 
@@ -27,8 +27,7 @@ class Queueing(Starter):
     def command(self, command: Sequence[str], log: Path | None, grace_s: float | None, given: Given) -> None:
         """Queue the command of another training program."""
         run = enqueue_command(
-            command, self.directory, self.label, gpus=self.gpus, log=log, grace_s=grace_s,
-            prepare=lambda run: keep(run, given) if given else None,
+            command, self.directory, self.label, gpus=self.gpus, log=log, grace_s=grace_s, given=given
         )  # fmt: skip
         self._finish([run])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,7 @@ from tuitrain.cli.output import print_json, print_lines, say
 from tuitrain.cli.starter import Starter
 from tuitrain.config import RunConfig
 from tuitrain.events.layout import planned_run_id
-from tuitrain.launch import LaunchError
-from tuitrain.launch.local import wrapped_command
-from tuitrain.launch.slurm.process import SubmittedRun
+from tuitrain.launch.local import new_command_run, removed_on_error, wrapped_command
 from tuitrain.launch.slurm.script import JobScript, JobSize
 from tuitrain.launch.slurm.settings import slurm_settings
 from tuitrain.launch.slurm.submit import (
@@ -25,8 +22,8 @@ from tuitrain.launch.slurm.submit import (
     submit_command,
     submit_runs,
 )
-from tuitrain.runs import RunDirectory, command_for, create_run_directory
-from tuitrain.runs.foreign import Given, keep
+from tuitrain.runs import RunDirectory
+from tuitrain.runs.foreign import Given
 
 
 @dataclass(frozen=True)
@@ -44,15 +41,10 @@ class SlurmLaunch(Starter):
             run = RunDirectory(self.directory / planned_run_id(self.label.name))
             return self._print(JobScript(self.label.name, run.path, size, settings, Path.cwd(),
                                          wrapped_command(run, command, log, grace_s)))  # fmt: skip
-        run = create_run_directory(self.directory, self.label.name)
-        try:
-            if given:
-                keep(run, given)
+        run = new_command_run(self.directory, self.label.name, given)
+        with removed_on_error(run):
             wrapped = wrapped_command(run, command, log, grace_s)
             submitted = submit_command(run, wrapped, self.label, size, settings)
-        except (LaunchError, OSError):
-            shutil.rmtree(run.path, ignore_errors=True)
-            raise
         return self._follow(submitted)
 
     def train(self, configs: Sequence[RunConfig]) -> None:
@@ -81,13 +73,5 @@ class SlurmLaunch(Starter):
         return print_json({"script": text}) if self.as_json else print(text, end="")
 
     def _follow(self, submitted: Submitted) -> None:
-        """Stay with a run as `launch` does with one of this machine."""
-        run = submitted.runs[0]
-        if self.attachment.detach and self.as_json:
-            return print_json({"run_id": run.run_id, "path": str(run.path), "job_id": submitted.job_id})
-        if self.attachment.detach:
-            print(run.run_id)
-        say(f"job {submitted.job_id}: {submitted.script}")
-        if self.attachment.detach:
-            return say(f"Watch: {command_for('watch', run)} · stop: {command_for('stop', run)}")
-        return self.attachment.follow(run, SubmittedRun(run))
+        sentence = f"job {submitted.job_id}: {submitted.script}"
+        self.attachment.follow_job(submitted.runs[0], submitted.job_id, sentence)

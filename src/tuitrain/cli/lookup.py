@@ -177,6 +177,17 @@ def _pairs(option: str, values: Sequence[str], form: str) -> dict[str, str]:
     return {name: ours for name, _, ours in split}
 
 
+def find_compared(names: Sequence[str], baseline: str | None, runs_dir: Path | None) -> tuple[list[RunDirectory], int]:
+    """The runs with these names, and which of them is the baseline: the first, or the one that is added for it.
+
+    baseline: its name, where the user gave one. Raises RunNotFoundError.
+    """
+    runs = find_runs(names, runs_dir)
+    reference = runs[0] if baseline is None else find_one(baseline, runs_dir)
+    paths = [run.path for run in runs]
+    return (runs, paths.index(reference.path)) if reference.path in paths else ([reference, *runs], 0)
+
+
 def find_one(name: str, runs_dir: Path | None, part: Part = "WHOLE") -> RunDirectory:
     """The one run with this name. runs_dir: the flag of the command. Raises RunNotFoundError, also for several."""
     from tuitrain.runs import one_of

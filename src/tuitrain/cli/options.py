@@ -100,6 +100,11 @@ def _price(price: float | None) -> float | None:
     return price
 
 
+Baseline = Annotated[
+    str | None,
+    typer.Option(metavar="RUN", help=f"Run to which differences refer. Default: the first. {RUN_HELP}",
+                 autocompletion=complete_run),
+]  # fmt: skip
 UsdPerGpuHour = Annotated[
     float | None,
     typer.Option("--usd-per-gpu-hour", metavar="USD", min=0, envvar="TUITRAIN_USD_PER_GPU_HOUR", callback=_price,

@@ -14,7 +14,7 @@ from tuitrain.events.checkpoints import INDEX, SavedCheckpoint, checkpoint_direc
 from tuitrain.events.layout import Parent
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.local import Label, Started, new_run, start, starting, train_command
+from tuitrain.launch.local import Label, Started, new_run, removed_on_error, start_engine, starting, train_command
 from tuitrain.launch.resume import check_steps_left
 from tuitrain.runs import RunDirectory, read_snapshot
 from tuitrain.runs.editing import edited_metadata
@@ -55,19 +55,14 @@ def fork_run(
         gpus = snapshot.info.processes_of_node
     processes = preflight.check(config, gpus=gpus, force=force)
     run = new_run(runs_dir, config)
-    try:
+    with removed_on_error(run):
         _copy(parent, saved, run)
         with edited_metadata(run) as facts:
             facts["parent"] = msgspec.to_builtins(Parent(run_id=parent.run_id, step=saved.step))
         with starting(run):
             command = [*train_command(run, processes=processes.count), "--resume"]
-            process = start(
-                run, command, Label(config.name, list(tags), list(notes)), processes=processes.count,
-                plots_every=config.export.plots_every, supervised=True,
-            )  # fmt: skip
-    except BaseException:
-        shutil.rmtree(run.path, ignore_errors=True)
-        raise
+            label = Label(config.name, list(tags), list(notes))
+            process = start_engine(run, command, label, config, processes=processes.count)
     return Started(run, process, processes.note)
 
 

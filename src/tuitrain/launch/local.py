@@ -19,13 +19,13 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType, MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import psutil
 
 from tuitrain.config import RunConfig
-from tuitrain.events.layout import Nodes, Sent, sent_for_this
+from tuitrain.events.layout import Nodes, RunMetadata, Sent, sent_for_this
 from tuitrain.events.lock import LockedError, exclusive
 from tuitrain.files import writing
 from tuitrain.launch import preflight
@@ -35,6 +35,9 @@ from tuitrain.launch.machine import usable_cores
 from tuitrain.runs import RunDirectory, create_run_directory
 from tuitrain.runs.editing import EditError, edited_metadata
 from tuitrain.runs.log_ends import end_of_lines
+
+if TYPE_CHECKING:
+    from tuitrain.runs.foreign import Given
 
 SPIN_COUNT = 1_000
 """How often libgomp's threads look for work before they sleep (GOMP_SPINCOUNT): `bench/threads.py` compares values."""
@@ -92,16 +95,42 @@ def wrapped_command(
     return [sys.executable, "-m", "tuitrain.launch.external", *options, str(run.path), *command]
 
 
+@contextmanager
+def removed_on_error(*runs: RunDirectory) -> Iterator[list[RunDirectory]]:
+    """These runs, and those that the block adds to the list, are removed where it fails."""
+    made = list(runs)
+    try:
+        yield made
+    except BaseException:
+        for run in made:
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+
+
 def new_run(runs_dir: Path, config: RunConfig) -> RunDirectory:
     """Make a run directory with the resolved configuration in it. Raises OSError, and then leaves none."""
     run = create_run_directory(runs_dir.absolute(), config.name)
-    try:
-        with writing(run.config):
-            run.config.write_text(config.to_toml(), encoding="utf-8")
-    except OSError:
-        shutil.rmtree(run.path, ignore_errors=True)
-        raise
+    with removed_on_error(run), writing(run.config):
+        run.config.write_text(config.to_toml(), encoding="utf-8")
     return run
+
+
+def new_command_run(runs_dir: Path, name: str, given: Given | None) -> RunDirectory:
+    """Make a run directory for an external program. given: what the user says about its log. Raises OSError."""
+    run = create_run_directory(runs_dir.absolute(), name)
+    if given:
+        # The readers of all formats are imported only for what is said about a log of another tool.
+        from tuitrain.runs.foreign import keep
+
+        with removed_on_error(run):
+            keep(run, given)
+    return run
+
+
+def write_queued(run: RunDirectory, label: Label, processes: int, **facts: Any) -> None:
+    """Write the metadata of a new run that waits for its start."""
+    now = time.time()
+    run.write_metadata(RunMetadata(**vars(label), created=now, queued=now, processes=processes, **facts))
 
 
 @dataclass(frozen=True)
@@ -130,15 +159,9 @@ def start_run(
     """
     processes = preflight.check(config, gpus=gpus, force=force, nodes=nodes)
     run = new_run(runs_dir, config)
-    try:
-        with starting(run):
-            process = start(
-                run, train_command(run, processes=processes.count, nodes=nodes), label, processes=processes.count,
-                nodes=nodes, plots_every=config.export.plots_every, supervised=True, retries=retries,
-            )  # fmt: skip
-    except (LaunchError, OSError):
-        shutil.rmtree(run.path, ignore_errors=True)
-        raise
+    with removed_on_error(run), starting(run):
+        command = train_command(run, processes=processes.count, nodes=nodes)
+        process = start_engine(run, command, label, config, processes=processes.count, nodes=nodes, retries=retries)
     return Started(run, process, processes.note)
 
 
@@ -155,6 +178,25 @@ def starting(run: RunDirectory) -> Iterator[None]:
         raise LaunchError(f"{run.run_id} is being started by another process.", exit_code=1) from None
 
 
+def start_engine(
+    run: RunDirectory,
+    command: Sequence[str],
+    label: Label | None,
+    config: RunConfig,
+    *,
+    processes: int,
+    nodes: Nodes | None = None,
+    retries: Retries = Retries(),
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> subprocess.Popen[bytes]:
+    """Start the engine as `start` does, supervised, and the process that draws its figure where it is to have one."""
+    process = start(
+        run, command, label, processes=processes, nodes=nodes, supervised=True, retries=retries, variables=variables
+    )
+    start_drawing(run, config)
+    return process
+
+
 def start(
     run: RunDirectory,
     command: Sequence[str],
@@ -162,7 +204,6 @@ def start(
     *,
     processes: int = 1,
     nodes: Nodes | None = None,
-    plots_every: int = 0,
     supervised: bool = False,
     retries: Retries = Retries(),
     variables: Mapping[str, str] = MappingProxyType({}),
@@ -171,11 +212,10 @@ def start(
     """Start a process that outlives this one and its terminal, and write its metadata to run.json.
 
     label: None keeps name, tags and notes of the run. processes: the number of workers that the command starts, on all
-    nodes; each gets its share of the cores. plots_every: steps after which another process draws figures/latest.png
-    again; 0 for none. supervised: whether `launch.supervise` starts it, waits for it and writes down its exit; that
-    process is returned then, and passes signals on. variables: further ones of its environment, such as which GPUs it
-    has. directory: where it runs, by default in that of this process. Raises OSError when the process cannot be
-    started, LaunchError when run.json cannot be written; no process is left then.
+    nodes; each gets its share of the cores. supervised: whether `launch.supervise` starts it, waits for it and writes
+    down its exit; that process is returned then, and passes signals on. variables: further ones of its environment,
+    such as which GPUs it has. directory: where it runs, by default in that of this process. Raises OSError when the
+    process cannot be started, LaunchError when run.json cannot be written; no process is left then.
     """
     process = None
     try:
@@ -205,8 +245,6 @@ def start(
                     os.kill(each, signal.SIGKILL)
             process.wait()
         raise LaunchError(str(error), exit_code=1) from None
-    if plots_every:
-        start_drawing(run, plots_every)
     return process
 
 
@@ -228,8 +266,11 @@ def attempt_facts(
     }
 
 
-def start_drawing(run: RunDirectory, every: int) -> None:
-    """Start the process that keeps the figure of a run up to date; it leaves this one at once."""
+def start_drawing(run: RunDirectory, config: RunConfig) -> None:
+    """Start the process that draws figures/latest.png of a run again and again, if any; it leaves this one at once."""
+    every = config.export.plots_every
+    if not every:
+        return
     command = [sys.executable, "-m", "tuitrain.export.latest", str(run.path), "--every", str(every)]
     with run.console.open("ab") as console:
         subprocess.run(command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, check=False)

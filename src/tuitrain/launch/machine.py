@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import psutil
 import pynvml
@@ -13,6 +15,7 @@ from tuitrain.accounting import Devices, find_gpu
 from tuitrain.config import RunConfig
 
 GB = 1e9
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,32 +70,30 @@ def usable_cores() -> int:
 
 def find_gpus() -> tuple[Device, ...]:
     """The GPUs that NVML reports and CUDA_VISIBLE_DEVICES includes; none without a driver."""
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return ()
-    try:
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        gpus = [
-            Device("gpu", pynvml.nvmlDeviceGetName(handle), pynvml.nvmlDeviceGetMemoryInfo(handle).total / GB)
-            for handle in handles
-        ]
-    except pynvml.NVMLError:
-        return ()
-    finally:
-        pynvml.nvmlShutdown()
+
+    def gpu(index: int) -> Device:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        return Device("gpu", pynvml.nvmlDeviceGetName(handle), pynvml.nvmlDeviceGetMemoryInfo(handle).total / GB)
+
+    gpus = _from_nvml(lambda: list(map(gpu, range(pynvml.nvmlDeviceGetCount())))) or []
     return tuple(gpus[index] for index in visible(len(gpus)))
 
 
 def driver_version() -> str | None:
     """The version of the NVIDIA driver, and of the newest CUDA that it runs; None where no driver answers."""
+    cuda = _from_nvml(pynvml.nvmlSystemGetCudaDriverVersion_v2)
+    driver = _from_nvml(pynvml.nvmlSystemGetDriverVersion)
+    return None if cuda is None else f"{driver}, for CUDA up to {cuda // 1000}.{cuda % 1000 // 10}"
+
+
+def _from_nvml(read: Callable[[], T]) -> T | None:
+    """What NVML says; None where no driver answers."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return None
     try:
-        cuda = pynvml.nvmlSystemGetCudaDriverVersion_v2()
-        return f"{pynvml.nvmlSystemGetDriverVersion()}, for CUDA up to {cuda // 1000}.{cuda % 1000 // 10}"
+        return read()
     except pynvml.NVMLError:
         return None
     finally:

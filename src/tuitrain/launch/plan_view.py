@@ -79,11 +79,18 @@ def _device(plan: Plan) -> str:
         return f"{_devices(plan)}, {plan.device.memory_gb:.1f} GB memory, {plan.devices.dtype}, {peak}"
     count = plan.devices.count
     where = plan.device.name if count == 1 else f"{count} processes on the CPU that communicate through gloo"
+    where += _on_nodes(plan)
     return f"{where}, {plan.device.memory_gb:.1f} GB RAM, {plan.devices.dtype}, {peak}"
 
 
 def _devices(plan: Plan) -> str:
-    return plan.device.name if plan.device.kind == "cpu" else f"{plan.devices.count} × {plan.device.name}"
+    if plan.device.kind == "cpu":
+        return plan.device.name
+    return f"{plan.devices.count} × {plan.device.name}{_on_nodes(plan)}"
+
+
+def _on_nodes(plan: Plan) -> str:
+    return f" on {plan.devices.nodes} nodes" if plan.devices.nodes > 1 else ""
 
 
 def _memory(plan: Plan) -> str:

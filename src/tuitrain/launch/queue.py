@@ -11,24 +11,36 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from tuitrain.config import RunConfig
 from tuitrain.events import End, EventWriter
-from tuitrain.events.layout import Halving, RunMetadata
+from tuitrain.events.layout import Halving
 from tuitrain.events.lock import LockedError, exclusive
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.local import Label, Retries, new_run, wrapped_command
+from tuitrain.launch.local import (
+    Label,
+    Retries,
+    new_command_run,
+    new_run,
+    removed_on_error,
+    wrapped_command,
+    write_queued,
+)
 from tuitrain.launch.machine import find_machine, training_device
-from tuitrain.runs import RunDirectory, create_run_directory
+from tuitrain.runs import RunDirectory
 from tuitrain.runs.editing import EditError, edited_metadata
 from tuitrain.runs.queue_order import DIRECTORY, Entry, Waiting, read_queue
+
+if TYPE_CHECKING:
+    from tuitrain.runs.foreign import Given
 
 PATIENCE_S = 20.0
 
@@ -55,13 +67,12 @@ def enqueue_all(
     """
     machine = find_machine()
     counts = [preflight.check(config, gpus=gpus, force=force).count for config in configs]
-    runs: list[RunDirectory] = []
     entries = []
-    with _removed_on_error(runs):
+    with removed_on_error() as runs:
         for at, (config, processes) in enumerate(zip(configs, counts, strict=True)):
             run = new_run(runs_dir, config)
             runs.append(run)
-            _write_metadata(run, config.name, label, processes, halvings[at] if halvings else None)
+            write_queued(run, replace(label, name=config.name), processes, halving=halvings[at] if halvings else None)
             on_gpu = training_device(config, machine).kind != "cpu"
             entries.append(
                 Entry(run_id=run.run_id, processes=processes, on_gpu=on_gpu, retries=retries.count,
@@ -79,49 +90,25 @@ def enqueue_command(
     gpus: int | None = None,
     log: Path | None = None,
     grace_s: float | None = None,
-    prepare: Callable[[RunDirectory], object] = lambda run: None,
+    given: Given | None = None,
 ) -> RunDirectory:
     """Put the command of another training program at the end of the queue.
 
     gpus: how many it needs, by default one; on a machine without GPUs so many CPU slots. It is started in the present
-    working directory, and its program is the one that is found now. prepare: what is done with the run before it is in
-    the queue. Raises LaunchError or OSError, and leaves no run then.
+    working directory, and its program is the one that is found now. given: what the user says about its log.
+    Raises LaunchError or OSError, and leaves no run then.
     """
     count, available = gpus or 1, len(find_machine().gpus)
     if available and count > available:
         raise LaunchError(f"--gpus {count}, but this machine has {available} to use.", key="gpus")
-    runs: list[RunDirectory] = []
-    with _removed_on_error(runs):
-        run = create_run_directory(runs_dir.absolute(), label.name)
-        runs.append(run)
-        prepare(run)
-        _write_metadata(run, label.name, label, count, None)
+    run = new_command_run(runs_dir, label.name, given)
+    with removed_on_error(run):
+        write_queued(run, label, count)
         words = [str(Path(shutil.which(command[0]) or command[0]).absolute()), *command[1:]]
         entry = Entry(run_id=run.run_id, processes=count, on_gpu=bool(available), directory=str(Path.cwd()))
         entry.command = wrapped_command(run, words, log, grace_s)
         _append(runs_dir, [entry])
     return run
-
-
-@contextmanager
-def _removed_on_error(runs: Sequence[RunDirectory]) -> Iterator[None]:
-    """The directories of these runs are removed where they cannot be queued."""
-    try:
-        yield
-    except (LaunchError, OSError):
-        for run in runs:
-            shutil.rmtree(run.path, ignore_errors=True)
-        raise
-
-
-def _write_metadata(run: RunDirectory, name: str, label: Label, processes: int, halving: Halving | None) -> None:
-    now = time.time()
-    run.write_metadata(
-        RunMetadata(
-            name=name, created=now, queued=now, tags=label.tags, notes=label.notes, group=label.group,
-            processes=processes, halving=halving, sent=label.sent,
-        )
-    )  # fmt: skip
 
 
 def _append(runs_dir: Path, entries: Sequence[Entry]) -> None:
@@ -163,6 +150,10 @@ def leave_queue(run: RunDirectory, reason: str) -> bool:
         if path is None:
             return False
         path.unlink(missing_ok=True)
+        info = run.read_metadata()
+        if info is not None and info.queued is None:
+            # It was started by a runner that was killed before it could remove the file.
+            return False
         end_unstarted(run, "stopped", reason)
     return True
 

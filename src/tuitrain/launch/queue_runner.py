@@ -17,7 +17,7 @@ from tuitrain.events.layout import RunMetadata
 from tuitrain.events.lock import LockedError, exclusive
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.halving import Judge
-from tuitrain.launch.local import Retries, start, starting, train_command
+from tuitrain.launch.local import Retries, start, start_engine, starting, train_command
 from tuitrain.launch.machine import visible
 from tuitrain.launch.metadata_cache import MetadataCache
 from tuitrain.launch.queue import end_unstarted, ordering, queued
@@ -70,7 +70,7 @@ def _start_if_free(runs: MetadataCache, waiting: Waiting) -> bool:
         chosen = ",".join(map(str, free[: entry.processes]))
         variables = {"CUDA_VISIBLE_DEVICES": chosen, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     else:
-        used = sum(each.processes for each in _live(runs) if not each.gpus)
+        used = sum(each.processes_of_node for each in _live(runs) if not each.gpus)
         # One that needs more than there are starts when nothing else trains.
         if used and used + entry.processes > queue_slots():
             return False
@@ -89,9 +89,8 @@ def _start(run: RunDirectory, entry: Entry, variables: dict[str, str]) -> None:
         start(run, entry.command, None, processes=entry.processes, variables=variables, directory=entry.directory)
         return
     config = load_config(str(run.config))
-    start(
-        run, train_command(run, processes=entry.processes), None, processes=entry.processes,
-        plots_every=config.export.plots_every, supervised=True,
+    start_engine(
+        run, train_command(run, processes=entry.processes), None, config, processes=entry.processes,
         retries=Retries(entry.retries, entry.skip_bad_batch), variables=variables,
     )  # fmt: skip
 

@@ -125,8 +125,7 @@ class Restarts:
             facts |= attempt | {"pid": engine.pid, "pid_started": process_started(engine.pid)}
             facts["retries"] -= 1
             self._made, self._left = self._made + 1, facts["retries"]
-        if config.export.plots_every:
-            start_drawing(run, config.export.plots_every)
+        start_drawing(run, config)
         return engine
 
     def _write(self, record: Record) -> None:

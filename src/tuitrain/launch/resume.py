@@ -16,7 +16,7 @@ from tuitrain.events.requests import delete_requests
 from tuitrain.files import writing
 from tuitrain.launch import preflight
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.local import POLL_S, Retries, start, starting, train_command
+from tuitrain.launch.local import POLL_S, Retries, start_engine, starting, train_command
 from tuitrain.launch.preflight import Processes
 from tuitrain.runs import RunDirectory, RunSnapshot, Status, lock_held, read_snapshot
 from tuitrain.runs.status import process_alive
@@ -152,9 +152,8 @@ def resume_run(
         checkpoint = complete_checkpoints(run.path)[-1].path
         printed = console_bytes(run)
         command = [*with_config(run, config, processes.count, nodes), "--resume"]
-        process = start(
-            run, command, None, processes=processes.count, nodes=nodes, plots_every=config.export.plots_every,
-            supervised=True, retries=retries,
+        process = start_engine(
+            run, command, None, config, processes=processes.count, nodes=nodes, retries=retries
         )  # fmt: skip
     return Resumed(process, checkpoint, printed)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tuitrain.cli import options
-from tuitrain.cli.completion import complete_grouping, complete_run
-from tuitrain.cli.lookup import find_one, find_runs
+from tuitrain.cli.completion import complete_grouping
+from tuitrain.cli.lookup import find_compared
 from tuitrain.cli.output import is_terminal, say_unread, text_area
 from tuitrain.text import print_coloured
 
@@ -30,11 +30,7 @@ def compare(
                           "farthest point that all reached. loss=2.5, val_loss=2.5, bits_per_byte=1: where each run "
                           "reached this loss."),
     ] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(metavar="RUN", help=f"Run to which differences refer. Default: the first. {options.RUN_HELP}",
-                     autocompletion=complete_run),
-    ] = None,
+    baseline: options.Baseline = None,
     group_by: Annotated[
         str | None,
         typer.Option(metavar="KEY", autocompletion=complete_grouping,
@@ -72,10 +68,7 @@ def compare(
     from tuitrain.export.tables import render_comparison
     from tuitrain.runs import load_history, runs_directory
 
-    compared = find_runs(runs, runs_dir)
-    reference = compared[0] if baseline is None else find_one(baseline, runs_dir)
-    if all(run.path != reference.path for run in compared):
-        compared.insert(0, reference)
+    compared, index = find_compared(runs, baseline, runs_dir)
     if output_format is None and not as_json and at is None and is_terminal():
         # Textual is imported only for the screen.
         from tuitrain.tui.app import run_app
@@ -84,13 +77,12 @@ def compare(
         settings = load_settings(
             {"x": x, "theme": theme, "refresh_s": refresh, "ascii": ascii_only, "readonly": readonly}
         )
-        code = run_app("compare", compared, runs_directory(runs_dir), baseline=reference.run_id,
+        code = run_app("compare", compared, runs_directory(runs_dir), baseline=compared[index].run_id,
                        group_by=group_by or "", usd_per_gpu_hour=usd_per_gpu_hour, loaded=settings)  # fmt: skip
         raise typer.Exit(code)
     form = "json" if as_json else output_format or "table"
     pairs = [(run, load_history(run)) for run in compared]
     point = _point(at, [history for _, history in pairs])
-    index = next(index for index, run in enumerate(compared) if run.path == reference.path)
     comparison = _comparison(pairs, index, point, group_by, usd_per_gpu_hour)
     if form == "csv":
         # The other forms name them in the verdict.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tuitrain.cli import options
-from tuitrain.cli.completion import complete_figure, complete_run
+from tuitrain.cli.completion import complete_figure
 from tuitrain.cli.engine import require_checkpoint, run_engine
-from tuitrain.cli.lookup import find_one, find_own_one, find_runs
+from tuitrain.cli.lookup import find_compared, find_one, find_own_one, find_runs
 from tuitrain.cli.output import print_json, print_lines, say, say_unread, with_progress
 
 if TYPE_CHECKING:
@@ -236,11 +236,7 @@ def report(
     image: Annotated[Literal["png", "svg"], typer.Option("--format", help="Of the figures.")] = "png",
     dpi: Annotated[int, typer.Option(min=30, max=1200, help="Resolution of png.")] = 100,
     x: Annotated[Literal["step", "tokens", "time", "flops"], typer.Option("--x", help="Unit of the x axis.")] = "step",
-    baseline: Annotated[
-        str | None,
-        typer.Option(metavar="RUN", help=f"Run to which differences refer. Default: the first. {options.RUN_HELP}",
-                     autocompletion=complete_run),
-    ] = None,
+    baseline: options.Baseline = None,
     usd_per_gpu_hour: options.UsdPerGpuHour = None,
     as_json: options.Json = False,
     runs_dir: options.RunsDir = None,
@@ -258,15 +254,12 @@ def report(
     from tuitrain.export.report import ReportedRun, export_report
     from tuitrain.runs.snapshot import read_whole
 
-    chosen, rules = find_runs(runs, runs_dir), load_rules()
-    reference = chosen[0] if baseline is None else find_one(baseline, runs_dir)
-    if all(run.path != reference.path for run in chosen):
-        chosen.insert(0, reference)
+    (chosen, at), rules = find_compared(runs, baseline, runs_dir), load_rules()
     read = [(run, *read_whole(run, history=watched_history(rules))) for run in chosen]
     reported = [ReportedRun(run, log, snapshot.status, all_alerts(snapshot, log)) for run, snapshot, log in read]
     paths = export_report(
         reported, out, as_html=as_html, image=image, dpi=dpi, x=x, usd_per_gpu_hour=usd_per_gpu_hour,
-        progress=with_progress, baseline=next(at for at, run in enumerate(chosen) if run.path == reference.path),
+        progress=with_progress, baseline=at,
     )  # fmt: skip
     say_unread((run.run_id, history) for run, _, history in read)
     if as_json:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuitrain.cli import options
+from tuitrain.cli import nodes_options, options
 from tuitrain.cli.completion import complete_gpu, complete_preset
 from tuitrain.cli.output import print_json, print_rows
 
@@ -27,6 +27,7 @@ def plan(
         ),
     ] = None,
     gpus: Annotated[int, typer.Option(min=1, metavar="N", help="Number of GPUs, one process each.")] = 1,
+    nodes: nodes_options.Nodes = None,
     strategy: options.Strategy = None,
     mfu: Annotated[
         float, typer.Option(min=0.01, max=1, metavar="X", help="Model FLOPs utilisation assumed for the time, 0 to 1.")
@@ -38,6 +39,7 @@ def plan(
       tuitrain plan qwen3-1.8b --gpu H100 --gpus 8
       tuitrain plan llama2-1.3b train.micro_batch_size=2 --gpu "RTX 4090" --mfu 0.35
       tuitrain plan llama3-8b --gpu H200 --gpus 8 --strategy fsdp
+      tuitrain plan llama3-8b --gpu H200 --gpus 8 --nodes 4
       tuitrain plan my-run.toml --json
 
     Parameters, FLOPs per token, memory and time of a configuration. Nothing is started.
@@ -53,9 +55,10 @@ def plan(
     from tuitrain.launch.plan_view import plan_json, plan_rows
 
     config = load_config(preset, options.with_strategy(overrides, strategy))
-    check_processes(config, gpus)
+    count = nodes or 1
+    check_processes(config, gpus * count, count)
     device = _named(gpu) if gpu else training_device(config, find_machine())
-    made = make_plan(config, device, gpus=gpus, mfu=mfu)
+    made = make_plan(config, device, gpus=gpus * count, nodes=count, mfu=mfu)
     if as_json:
         print_json(plan_json(made))
     else:

@@ -8,7 +8,7 @@ import typer
 
 from tuitrain.cli import nodes_options, options
 from tuitrain.cli.lookup import find_own_one
-from tuitrain.cli.output import print_json, say
+from tuitrain.cli.output import say
 from tuitrain.cli.rules import BY_HAND, DETACH_OR_FOREGROUND, SKIP_NEEDS_RETRIES, refuse
 
 
@@ -48,7 +48,6 @@ def resume(
     from tuitrain.cli.commands.launch_host import continue_on_host
     from tuitrain.launch.local import Retries
     from tuitrain.launch.resume import console_bytes, resume_run
-    from tuitrain.launch.slurm.process import SubmittedRun
     from tuitrain.launch.slurm.resume import is_of_slurm, resume_job
     from tuitrain.runs.remote import is_remote
 
@@ -64,12 +63,9 @@ def resume(
         if gpus is not None or retries or place is not None:
             raise typer.BadParameter("the job of this run has its size in submit.sh: change it there.")
         printed, job_id = console_bytes(directory), resume_job(directory, options.with_strategy(overrides, strategy))
-        say(f"{directory.run_id} continues as job {job_id} of Slurm.")
-        if detach:
-            document = {"run_id": directory.run_id, "path": str(directory.path), "job_id": job_id}
-            return print_json(document) if as_json else print(directory.run_id)
-        return attachment.follow(directory, SubmittedRun(directory), printed)
-    overrides = options.with_strategy(overrides, strategy)
+        sentence = f"{directory.run_id} continues as job {job_id} of Slurm."
+        return attachment.follow_job(directory, job_id, sentence, printed)
+    overrides, before = options.with_strategy(overrides, strategy), directory.read_metadata()
     if place is not None and place.rank:
         from tuitrain.cli.launch_nodes import join_resumed
 
@@ -81,4 +77,6 @@ def resume(
     say(f"{directory.run_id} continues from {resumed.checkpoint.name}.")
     if place is not None:
         say(place.next_command)
+    elif before is not None and before.nodes is not None:
+        say(f"It was on {before.nodes.count} nodes and is on this one now: for several give --nodes on each.")
     return attachment.follow(directory, resumed.process, resumed.console_bytes)

@@ -152,9 +152,13 @@ class Listener:
         for node in nodes:
             node.send(message)
 
-    def close(self) -> None:
-        """End all connections."""
+    def end(self, message: AnyMessage) -> None:
+        """Tell all nodes that are here a last message, and end the connections; no further one is accepted before."""
+        # Closing alone does not wake the thread that accepts, and a node that comes back at once would still be let in.
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        self.tell(message)
         with self._changing:
             nodes = list(self._nodes.values())
         for node in nodes:

@@ -32,6 +32,8 @@ from tuitrain.runs import RunDirectory, read_snapshot
 POLL_S = 0.1
 JOIN_S = 900.0
 """How long a node waits for the others."""
+HEARTBEAT_S = 20.0
+"""How often a waiting run shows other machines that it lives."""
 BEGIN_S, SAVE_S = 30.0, 330.0
 """How long the processes of a node may take to end once others are missing: before they train, and after."""
 FAILURE = 1
@@ -62,8 +64,7 @@ class FirstNode:
         finally:
             info = self._run.read_metadata()
             again = code not in FINAL and info is not None and info.retries > 0 and not self._is_stopped()
-            self._listener.tell(Over(code=code, again=again))
-            self._listener.close()
+            self._listener.end(Over(code=code, again=again))
         return code
 
     def _lead(self) -> int:
@@ -83,12 +84,17 @@ class FirstNode:
 
     def _gather(self) -> int | None:
         """Wait for the other nodes; returns the exit code where the run ends before it began."""
-        deadline = time.monotonic() + JOIN_S
+        deadline, heartbeat = time.monotonic() + JOIN_S, 0.0
         waits_for: list[int] = []
         while missing := sorted(set(range(1, self._nodes.count)) - set(self._listener.ranks)):
+            stage = f"waiting for {names(missing)} at {self._address}"
             if missing != waits_for:
                 waits_for = missing
-                self._begin_stage(f"waiting for {names(missing)} at {self._address}")
+                self._begin_stage(stage)
+                heartbeat = time.monotonic() + HEARTBEAT_S
+            elif time.monotonic() >= heartbeat:
+                self._write(Stage(stage=stage))
+                heartbeat = time.monotonic() + HEARTBEAT_S
             if self._is_stopped():
                 by = f" by {self._signals.stop.name}" if self._signals.stop is not None else ""
                 self._end("stopped", f"stopped{by} before the other nodes came")
@@ -145,7 +151,6 @@ class FirstNode:
             elif isinstance(message, Lost) and rank not in lost:
                 lost.append(rank)
                 sentence = self._lost_sentence(rank, message)
-                print(sentence, file=sys.stderr, flush=True)
                 mark_failure(self._run.path, order.id, f"node-{rank}", sentence)
                 self._listener.tell(Abort(id=order.id))
             else:

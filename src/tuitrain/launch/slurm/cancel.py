@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable
 
 from tuitrain.events import End, EventWriter
 from tuitrain.launch.errors import LaunchError
+from tuitrain.launch.slurm.cluster import run_slurm
 from tuitrain.runs import RunDirectory, RunSnapshot, Status, read_snapshot
 from tuitrain.runs.editing import edited_metadata
-from tuitrain.runs.slurm import ACTIVE, LAUNCHER, QUEUE, ask, slurm_environment
+from tuitrain.runs.slurm import ACTIVE, LAUNCHER, QUEUE, ask
 
-ANSWER_S = 60.0
 POLL_S = 0.5
 KILL_S = 120.0
 """Slurm kills what is left after its KillWait, by default 30 s."""
@@ -67,14 +66,6 @@ def _job_id(snapshot: RunSnapshot) -> str | None:
 
 def scancel(job_id: str, *options: str) -> None:
     """Cancel a job. Raises LaunchError where Slurm refuses or does not answer."""
-    try:
-        done = subprocess.run(
-            ["scancel", *options, job_id], env=slurm_environment(), stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, errors="replace", timeout=ANSWER_S, check=False,
-        )  # fmt: skip
-    except FileNotFoundError:
-        raise LaunchError("scancel is not installed here: stop the run on a login node of the cluster.", 3) from None
-    except subprocess.TimeoutExpired:
-        raise LaunchError(f"scancel does not answer within {ANSWER_S:g} s.", exit_code=1) from None
+    done = run_slurm(["scancel", *options, job_id], "stop the run on a login node of the cluster")
     if done.returncode:
         raise LaunchError(f"scancel refused job {job_id}: {' '.join(done.stderr.split())}", exit_code=1)

@@ -1,16 +1,33 @@
-"""What the cluster has: its partitions with their nodes, as `sinfo` lists them."""
+"""The cluster: commands that change something on it, and its partitions with their nodes, as `sinfo` lists them."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuitrain.runs.slurm import ask
+from tuitrain.launch.errors import LaunchError
+from tuitrain.runs.slurm import ask, slurm_environment
 
 ANSWER_S = 10.0
+CHANGE_S = 60.0
+"""How long a command that changes something may take."""
 _GPUS = re.compile(r"gpu:(?:([^:,()]*[^:,()0-9][^:,()]*):)?(\d+)")
 _FORMAT = "%P|%a|%l|%D|%T|%c|%G"
+
+
+def run_slurm(command: Sequence[str], remedy: str) -> subprocess.CompletedProcess[str]:
+    """What a command that changes something said. remedy: where it is not installed. Raises LaunchError."""
+    try:
+        return subprocess.run(
+            command, env=slurm_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            errors="replace", timeout=CHANGE_S, check=False,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise LaunchError(f"{command[0]} is not installed here: {remedy}.", exit_code=3) from None
+    except subprocess.TimeoutExpired:
+        raise LaunchError(f"{command[0]} does not answer within {CHANGE_S:g} s.", exit_code=1) from None
 
 
 @dataclass(frozen=True)

@@ -89,9 +89,7 @@ def _begin(run: RunDirectory, pid: int) -> int:
     if complete_checkpoints(run.path):
         further.append("--resume")
     print(*further)
-    every = load_config(str(run.config)).export.plots_every
-    if every:
-        start_drawing(run, every)
+    start_drawing(run, load_config(str(run.config)))
     return 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,22 +9,19 @@ from pathlib import Path
 
 from tuitrain.config import RunConfig
 from tuitrain.config.requirements import check_attention, check_processes, check_vocabulary
-from tuitrain.events.layout import RunMetadata
 from tuitrain.files import writing
 from tuitrain.launch import preflight
 from tuitrain.launch.corpus import check_data, check_tokenizer
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.local import Label, new_run, starting
+from tuitrain.launch.local import Label, new_run, removed_on_error, starting, write_queued
 from tuitrain.launch.plan import known_vocabulary
-from tuitrain.launch.slurm.cluster import Nodes, find_nodes, nodes_of
+from tuitrain.launch.slurm.cluster import Nodes, find_nodes, nodes_of, run_slurm
 from tuitrain.launch.slurm.script import SCRIPT, JobScript, JobSize
 from tuitrain.launch.slurm.settings import SlurmSettings
 from tuitrain.runs import RunDirectory
 from tuitrain.runs.editing import edited_metadata
 from tuitrain.runs.log_ends import end_of_lines
-from tuitrain.runs.slurm import LAUNCHER, QUEUE, slurm_environment
-
-ANSWER_S = 60.0
+from tuitrain.runs.slurm import LAUNCHER, QUEUE
 
 
 @dataclass(frozen=True)
@@ -100,9 +95,7 @@ def submit_runs(
 
     label: what they share; each has the name of its configuration. Raises LaunchError or OSError, and leaves none then.
     """
-    runs: list[RunDirectory] = []
-    array: Path | None = None
-    try:
+    with removed_on_error() as runs:
         for config in configs:
             runs.append(new_run(runs_dir, config))
             _write_metadata(runs[-1], replace(label, name=config.name), size.total)
@@ -111,12 +104,9 @@ def submit_runs(
             return _submit(runs, runs[0].path / SCRIPT)
         assert label.group is not None
         array = _make_array(runs, label.group)
-        _write_script(JobScript(label.group, array, size, settings, Path.cwd(), runs=len(runs)))
-        return _submit(runs, array / SCRIPT)
-    except (LaunchError, OSError):
-        for path in [*(run.path for run in runs), *([array] if array else [])]:
-            shutil.rmtree(path, ignore_errors=True)
-        raise
+        with removed_on_error(RunDirectory(array)):
+            _write_script(JobScript(label.group, array, size, settings, Path.cwd(), runs=len(runs)))
+            return _submit(runs, array / SCRIPT)
 
 
 def submit_command(
@@ -142,13 +132,8 @@ def resubmit(run: RunDirectory) -> str:
 
 
 def _write_metadata(run: RunDirectory, label: Label, processes: int, command: Sequence[str] = ()) -> None:
-    now = time.time()
-    run.write_metadata(
-        RunMetadata(
-            name=label.name, created=now, queued=now, tags=label.tags, notes=label.notes, group=label.group,
-            processes=processes, launcher=LAUNCHER, command=list(command or ["sbatch", str(run.path / SCRIPT)]),
-        )
-    )  # fmt: skip
+    words = list(command or ["sbatch", str(run.path / SCRIPT)])
+    write_queued(run, label, processes, launcher=LAUNCHER, command=words)
 
 
 def _write_script(script: JobScript) -> None:
@@ -190,15 +175,7 @@ def _submit(runs: Sequence[RunDirectory], script: Path) -> Submitted:
 
 def _sbatch(script: Path) -> str:
     """Submit a script; returns the id of the job. Raises LaunchError with Slurm's words."""
-    if shutil.which("sbatch") is None:
-        raise LaunchError("sbatch is not installed here: submit from a login node of the cluster.", exit_code=3)
-    try:
-        done = subprocess.run(
-            ["sbatch", "--parsable", str(script)], env=slurm_environment(), stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, errors="replace", timeout=ANSWER_S, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise LaunchError(f"sbatch does not answer within {ANSWER_S:g} s.", exit_code=1) from None
+    done = run_slurm(["sbatch", "--parsable", str(script)], "submit from a login node of the cluster")
     job_id = done.stdout.strip().partition(";")[0]
     if done.returncode or not job_id:
         said = "; ".join(filter(None, map(str.strip, done.stderr.splitlines()))) or f"exit code {done.returncode}"
