@@ -22,7 +22,8 @@ from tuitrain.config import load_config
 from tuitrain.events import End, EventWriter, Record, Run, Step
 from tuitrain.launch import LaunchError, local, preflight
 from tuitrain.launch.console import ConsoleFollower
-from tuitrain.launch.local import Label, follow, new_run, start, start_engine, train_command, wrapped_command
+from tuitrain.launch.following import follow
+from tuitrain.launch.local import Label, new_run, start, start_engine, train_command, wrapped_command
 from tuitrain.launch.stop import kill_run, stop_run
 from tuitrain.runs import RunDirectory, Status, create_run_directory, read_snapshot
 

@@ -14,7 +14,8 @@ import pytest
 
 from tests.support import write_run
 from tuitrain.events.layout import Exit
-from tuitrain.launch.local import Label, start, wait_for_record
+from tuitrain.launch.following import wait_for_record
+from tuitrain.launch.local import Label, start
 from tuitrain.launch.stop import kill_run
 from tuitrain.launch.supervise import oom_kills
 from tuitrain.runs import RunDirectory, RunMetadata, Status, read_snapshot

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from tuitrain.cli.output import is_terminal, print_json, say
-from tuitrain.launch.local import Process, follow, wait_for_record
+from tuitrain.launch.following import Process, follow, wait_for_record
 from tuitrain.launch.slurm.process import SubmittedRun
 from tuitrain.runs import RunDirectory, Status, command_for, read_snapshot
 from tuitrain.runs.status import is_wrapped

@@ -14,12 +14,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType, MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import psutil
@@ -29,7 +29,6 @@ from tuitrain.events.layout import Nodes, RunMetadata, Sent, sent_for_this
 from tuitrain.events.lock import LockedError, exclusive
 from tuitrain.files import writing
 from tuitrain.launch import preflight
-from tuitrain.launch.console import ConsoleFollower
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.machine import usable_cores
 from tuitrain.runs import RunDirectory, create_run_directory
@@ -345,73 +344,3 @@ def process_started(pid: int) -> float | None:
         return psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:
         return None
-
-
-class Process(Protocol):
-    """What `follow` needs of a process."""
-
-    @property
-    def pid(self) -> int | None: ...
-
-    returncode: Any
-
-    def poll(self) -> int | None: ...
-
-    def send_signal(self, number: int, /) -> None: ...
-
-
-def wait_for_record(run: RunDirectory, process: Process, timeout_s: float) -> bool:
-    """Wait for the first record of the newest attempt, or its end; returns whether there is one within timeout_s."""
-    info, deadline = run.read_metadata(), time.monotonic() + timeout_s
-    before = (info.log_bytes if info is not None else None) or 0
-    while True:
-        ended = process.poll() is not None
-        with suppress(OSError):
-            if run.metrics.stat().st_size > before:
-                return True
-        if ended or time.monotonic() >= deadline:
-            return False
-        time.sleep(POLL_S)
-
-
-def follow(
-    run: RunDirectory,
-    process: Process,
-    write: Callable[[str], object],
-    *,
-    foreground: bool,
-    console_bytes: int = 0,
-) -> int:
-    """Call `write` with the text of the console until the process ends; returns its exit code, 1 after a signal.
-
-    console_bytes: size of the console from earlier attempts, which is skipped. foreground: SIGINT, SIGTERM, SIGQUIT,
-    SIGUSR2 and SIGHUP are forwarded to the process, which then stops gracefully, and SIGUSR1, at which it saves.
-    Otherwise Ctrl-C raises KeyboardInterrupt here and the training continues.
-    """
-    console = ConsoleFollower(run.console, console_bytes)
-    with _forwarded_signals(process) if foreground else nullcontext():
-        running = True
-        while running:
-            # What is written until the end of the process is read after it.
-            running = process.poll() is None
-            while text := console.poll():
-                write(text)
-            time.sleep(POLL_S if running else 0)
-    return process.returncode if process.returncode >= 0 else 1
-
-
-@contextmanager
-def _forwarded_signals(process: Process) -> Iterator[None]:
-    def forward(number: int, frame: FrameType | None) -> None:
-        process.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
-
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        # It is ignored under nohup.
-        numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, forward) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

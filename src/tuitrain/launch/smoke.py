@@ -15,7 +15,8 @@ from pathlib import Path
 from tuitrain.accounting import size_text
 from tuitrain.config import RunConfig, validate
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.local import Label, follow, new_run, process_environment, start, train_command
+from tuitrain.launch.following import follow
+from tuitrain.launch.local import Label, new_run, process_environment, start, train_command
 from tuitrain.runs import RunDirectory, RunHistory, load_history
 from tuitrain.runs.console import ConsoleFile
 
