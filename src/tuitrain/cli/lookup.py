@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from tuitrain.cli.patience import read_patiently
+
 if TYPE_CHECKING:
     from tuitrain.runs import RunDirectory
     from tuitrain.runs.foreign import Given
@@ -53,7 +55,12 @@ def find_runs(
     # Only these have a colon before any slash.
     if any(":" in name.partition("/")[0] for name in names):
         named |= _remote_runs(names, part)
-    runs = [run for name in names for run in (named[name] if name in named else runs_named(name, directory))]
+    here = {name for name in names if name not in named}
+    if here:
+        named |= read_patiently(
+            ", ".join(sorted(here)), lambda: {name: runs_named(name, directory) for name in names if name in here}
+        )
+    runs = [run for name in names for run in named[name]]
     if maps or facts:
         _keep_given(runs, maps or (), facts or ())
     return runs

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tuitrain.cli.completion import complete_override, complete_run, complete_strategy, complete_theme
+from tuitrain.cli.patience import read_patiently
 from tuitrain.plots.axes import XAxis
 
 RUN_HELP = (
@@ -33,7 +34,8 @@ Overrides = Annotated[
 def _check_runs_dir(ctx: typer.Context, path: Path | None) -> Path | None:
     """Reject a missing directory given as a flag; that of a variable or of a settings file may be made later."""
     source = ctx.get_parameter_source("runs_dir")
-    if path is not None and source is not None and source.name == "COMMANDLINE" and not path.exists():
+    given = source is not None and source.name == "COMMANDLINE"
+    if path is not None and given and not read_patiently(str(path), path.exists):
         # Imported here: `--help` does without.
         from tuitrain.runs import RunNotFoundError
 
@@ -59,7 +61,11 @@ Name = Annotated[
 ]
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="A tag of the run; may be repeated.")]
 Notes = Annotated[list[str] | None, typer.Option("--note", help="A note on the run; may be repeated.")]
-_RUNS_DIR: dict[str, Any] = {"envvar": "TUITRAIN_RUNS_DIR", "help": "Directory of the runs. Default: ./runs."}
+_RUNS_DIR: dict[str, Any] = {
+    "envvar": "TUITRAIN_RUNS_DIR", "help": "Directory of the runs. Default: ./runs.", "metavar": "PATH",
+    # Typer's own looks at the file, which may be on a file system that does not answer.
+    "parser": Path,
+}  # fmt: skip
 RunsDir = Annotated[Path | None, typer.Option("--runs-dir", **_RUNS_DIR)]
 ExistingRunsDir = Annotated[Path | None, typer.Option("--runs-dir", callback=_check_runs_dir, **_RUNS_DIR)]
 X = Annotated[XAxis | None, typer.Option("--x", help="Unit of the x axis. Default: the one used last, at first step.")]

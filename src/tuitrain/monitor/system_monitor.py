@@ -69,6 +69,10 @@ class SystemMonitor:
 
     def read(self) -> events.System:
         """The state of the machine now."""
+        disk = None
+        with suppress(OSError):  # the run directory was removed
+            # First: a file system that does not answer holds this up, and the record has the time of its making.
+            disk = psutil.disk_usage(str(self._run_dir))
         memory = psutil.virtual_memory()
         record = events.System(
             host=self._host,
@@ -77,8 +81,7 @@ class SystemMonitor:
             ram_total_gb=memory.total / GB,
             gpus=self._gpus.read(),
         )
-        with suppress(OSError):  # the run directory was removed
-            disk = psutil.disk_usage(str(self._run_dir))
+        if disk is not None:
             record.disk_used_gb, record.disk_total_gb = disk.used / GB, disk.total / GB
         self._traffic.read(record)
         times = self._rank_times() if self._rank_times is not None else None

@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
@@ -44,6 +45,9 @@ CONTROLS_S = 0.5
 """The longest time that tabs and keys wait while a log is read for the first time."""
 LEAVE_S = 5
 """Seconds after which a program that was asked to end is ended."""
+ANSWER_S = 0.3
+SILENT_AFTER_S = 5.0
+"""How long files may be read before that is said."""
 MOST_NOTICES = 3
 _ACTING = frozenset(action.method.partition("(")[0] for action in ACTIONS if action.acts)
 
@@ -143,6 +147,7 @@ class BaseApp(InertApp):
     def on_mount(self) -> None:
         self.set_keymap({action: ",".join(keys) for action, keys in self.settings.keys.items()})
         self.set_interval(SAVE_S, self._save_session)
+        self.set_interval(1.0, self._notice_silence)
         # The first frame shows what the first poll reads.
         first = self.feed.begin()
         if first is not None:
@@ -177,6 +182,18 @@ class BaseApp(InertApp):
         self.feed.stop()
         self._save_session()
 
+    @property
+    def files_answer(self) -> bool:
+        """Whether reading files would not hold up the keys: the feed does not wait for them."""
+        return self.feed.silent_s < ANSWER_S
+
+    def _notice_silence(self) -> None:
+        """Show that the files of the runs do not answer, or answer again."""
+        seconds = self.feed.silent_s
+        if seconds >= SILENT_AFTER_S or self.state.silent_s:
+            self.state.silent_s = seconds if seconds >= SILENT_AFTER_S else 0.0
+            self._redraw_soon(at_once=False)
+
     def _save_session(self) -> None:
         """Keep the options of the screens; if that is not possible, say so once."""
         remember(self.session, self.state, self.theme, self._screen_name, self._given)
@@ -205,6 +222,9 @@ class BaseApp(InertApp):
         if len(state.runs) > 1:
             state.focus_next(by)
             self._draw()
+            return
+        if not self.files_answer:
+            self.notify("The files of the runs do not answer.", severity="warning")
             return
         runs = list_runs(self.runs_dir)
         present = state.run.directory if state.run else None
@@ -289,6 +309,11 @@ class BaseApp(InertApp):
 
     def action_leave(self) -> None:
         """Leave the app. Training is another process and goes on."""
+        if not self.files_answer:
+            # A thread that reads is waited for; the terminal is given back before that.
+            end = threading.Timer(LEAVE_S, os._exit, [0])
+            end.daemon = True
+            end.start()
         self.exit()
 
     def action_next_theme(self) -> None:

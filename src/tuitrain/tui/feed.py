@@ -67,8 +67,15 @@ class Feed(threading.Thread):
         self._listing = RunListing(self._wake.set)
         self._list_posted: tuple[int, tuple[RunSnapshot, ...], tuple[tuple[str, str], ...]] | None = None
         self._first: Future[RunsRead | None] = Future()
+        self._reading_since: float | None = None
         self.polls = 0
         """How often the runs were polled so far."""
+
+    @property
+    def silent_s(self) -> float:
+        """For how many seconds the present reading of a run, or of the list, has lasted: most take a part of one."""
+        since = self._reading_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def begin(self) -> RunsRead | None:
         """Start the thread. Returns its first message, for the first frame; None if there is none in time."""
@@ -139,11 +146,16 @@ class Feed(threading.Thread):
     def _poll(self) -> RunsRead | None:
         with self._lock:
             generation, runs = self._generation, self._runs
-        polled = [(index, run.read_update()) for index, run in enumerate(runs)]
+        polled: list[tuple[int, Update | None]] = []
+        for index, run in enumerate(runs):
+            self._reading_since = time.monotonic()
+            polled.append((index, run.read_update()))
+        self._reading_since = None
         updates = tuple((index, update) for index, update in polled if update is not None)
         return RunsRead(generation, updates) if updates else None
 
     def _poll_list(self, runs_dir: Path) -> None:
+        self._reading_since = time.monotonic()
         try:
             snapshots, hosts = self._listing.read(runs_dir)
         except OSError as error:
@@ -152,6 +164,8 @@ class Feed(threading.Thread):
         except SettingsError as error:
             self._post(RunListRead(problem=str(error)))
             return
+        finally:
+            self._reading_since = None
         # Ages are in the list, so it is posted each minute.
         newest = (int(time.time() // 60), snapshots, hosts)
         if newest != self._list_posted and not self._stopped.is_set():

@@ -103,6 +103,8 @@ class ViewState(PlotRequest):
     snapshots: tuple[RunSnapshot, ...] | None = None
     hosts: tuple[tuple[str, str], ...] = ()
     """Other machines whose runs are not in the list, or not as they are now, each with the reason."""
+    silent_s: float = 0.0
+    """For how long the files of the runs have not answered; 0 where they do."""
     marked: list[str] = field(default_factory=list)
     """Ids of the runs marked in the list, in the order of marking, which is that of their colours and glyphs."""
     generation: int = 0

@@ -15,6 +15,7 @@ import typer
 from tuitrain.cli import options
 from tuitrain.cli.completion import complete_query, complete_sort, complete_tag
 from tuitrain.cli.output import STATUS_STYLES, Column, print_json, print_table, say
+from tuitrain.cli.patience import read_patiently
 from tuitrain.text import clean
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def ls(
     _require_known("--sort", [sort], SORT_KEYS)
     _require_known("--status", status or (), STATUS_STYLES)
     words = list(query or ())
-    if words and Path(words[0]).expanduser().is_dir():
+    first = Path(words[0]).expanduser() if words else None
+    if first is not None and read_patiently(str(first), first.is_dir):
         runs_dir = Path(words.pop(0)).expanduser()
     address = words.pop(0) if words and _is_address(words[0]) else None
     directory = runs_directory(runs_dir)
@@ -101,7 +103,10 @@ def ls(
     if every_host:
         return _print_everywhere(directory, rows_of, as_json=as_json, quiet=quiet)
     where = address or str(directory)
-    rows = rows_of(find_runs([address], None, part="ENDS") if address else list_runs(directory, _say_unanswered))
+    if address:
+        rows = rows_of(find_runs([address], None, part="ENDS"))
+    else:
+        rows = read_patiently(where, lambda: rows_of(list_runs(directory, _say_unanswered)))
     if as_json:
         print_json(rows)
     elif quiet:
@@ -161,7 +166,7 @@ def _print_everywhere(
                 print()
         sys.stdout.flush()
 
-    show(str(directory), rows_of(list_runs(directory, _say_unanswered)))
+    show(str(directory), read_patiently(str(directory), lambda: rows_of(list_runs(directory, _say_unanswered))))
     deadline = time.monotonic() + PATIENCE_S
     while waiting:
         try:

@@ -18,6 +18,7 @@ from tuitrain.cli import options
 from tuitrain.cli.completion import complete_layout
 from tuitrain.cli.lookup import STANDARD_INPUT, find_runs, given_by
 from tuitrain.cli.output import is_terminal, say, text_area
+from tuitrain.cli.patience import read_patiently
 from tuitrain.files import open_regular
 from tuitrain.seven_bit import seven_bit
 from tuitrain.text import print_coloured
@@ -99,7 +100,9 @@ def watch(
         given = {name.removesuffix("_s"): value for name, value in flags.items()}
         where = {"runs-dir": directory if directory.is_dir() else None}
         return _serve([*(runs or []), *options.as_arguments(where | given)], host, port, readonly=bool(readonly))
-    selected = named or next(([run] for run in list_runs(directory) if read_snapshot(run).status.live), [])
+    selected = named or read_patiently(
+        str(directory), lambda: next(([run] for run in list_runs(directory) if read_snapshot(run).status.live), [])
+    )
     if not once and sys.stdin.isatty() and sys.stdout.isatty() and not is_terminal():
         term = os.environ.get("TERM") or "not set"
         say(f"One frame only: the dashboard needs a terminal that can move its cursor, and TERM is {term}.")

@@ -66,6 +66,12 @@ def header(state: ViewState, cells: int, now: float | None = None) -> list[Line]
     return [fit(line(" ", *first), cells), fit(line(" ", *second), cells)]
 
 
+def silence_line(seconds: float) -> Line:
+    """In place of the second line while the files of the runs do not answer."""
+    text = f"still reading after {units.duration(seconds)}: the file system may not answer"
+    return line(" ", Span(text, "bad"))
+
+
 def _first(state: ViewState, view: RunView, cells: int, now: float) -> Line:
     """Name, progress, tokens and time to the end, in the longest form that fits."""
     progress = progress_of(view.history)

@@ -43,7 +43,7 @@ class LogsScreen(BaseScreen):
 
     def compose_body(self) -> Iterable[Widget]:
         yield Horizontal(TabLine(id="ranks"), Lines(id="status"), id="tabs")
-        yield LogView(id="console")
+        yield LogView(lambda: self.app.files_answer, id="console")
         yield Pane(id="alerts")
         yield SearchLine()
 
@@ -59,7 +59,7 @@ class LogsScreen(BaseScreen):
             self.console.move(to)
 
     def draw_body(self, cells: int) -> None:
-        if self.state.run is not self._view:
+        if self.state.run is not self._view and self.app.files_answer:
             self._view = self.state.run
             self._open("rank-0")
         pane = self.query_one("#alerts", Pane)

@@ -21,7 +21,7 @@ from textual.widgets import Input
 
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.base_app import BaseApp
-from tuitrain.tui.content.headline import header
+from tuitrain.tui.content.headline import header, silence_line
 from tuitrain.tui.registry import ScreenName, Scroll, withheld_keys
 from tuitrain.tui.text import Line, fit
 from tuitrain.tui.view_state import ViewState
@@ -108,7 +108,10 @@ class BaseScreen(Screen[None]):
             return
         cells = self.app.size.width
         with self.app.batch_update():
-            self.query_one("#header", Lines).show([fit(each, cells) for each in self.header_lines(cells)])
+            lines = self.header_lines(cells)
+            if self.state.silent_s:
+                lines[1] = silence_line(self.state.silent_s)
+            self.query_one("#header", Lines).show([fit(each, cells) for each in lines])
             self.draw_body(cells)
             self.query_one(KeyBar).draw()
 

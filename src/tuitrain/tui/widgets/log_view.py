@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -46,8 +48,10 @@ class LogView(Lines):
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, LogView.Changed)
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, answers: Callable[[], bool], *, id: str | None = None) -> None:
+        """answers: whether the file system does; else nothing is read, as keys would wait for it."""
         super().__init__(id=id)
+        self.answers = answers
         self.file: ConsoleFile | None = None
         self.follow = True
         self.query_shown: Query | None = None
@@ -57,6 +61,7 @@ class LogView(Lines):
         self._pending: Literal[-1, 0, 1] = 0
         """Direction in which the search for the next match goes on: 1 below, -1 above."""
         self._worker: Worker[None] | None = None
+        self._look: Worker[None] | None = None
         self._searched_size = 0
         self._position = (0, 0)
         self._rows: list[Row] = []
@@ -85,7 +90,7 @@ class LogView(Lines):
     def draw(self) -> None:
         """Read the rows on the screen and show them."""
         cells, height = self.size
-        if not cells or not height:
+        if not cells or not height or not self.answers():
             return
         try:
             problem = self._read(height)
@@ -155,7 +160,7 @@ class LogView(Lines):
 
     def scroll_rows(self, by: int) -> None:
         """Rows down, or up where negative. Upwards it no longer follows."""
-        if not self._rows:
+        if not self._rows or not self.answers():
             return
         try:
             if by < 0:
@@ -205,11 +210,18 @@ class LogView(Lines):
 
     def _poll(self) -> None:
         """Draw if the file has changed."""
-        try:
-            changed = self.file is not None and self.screen.is_current and self.file.mark() != self._mark
-        except OSError:
-            return
-        if changed and self.display:
+        if self.screen.is_current and (self._look is None or self._look.is_finished):
+            self._look = self._look_for_changes()
+
+    @work(thread=True, group="look")
+    def _look_for_changes(self) -> None:
+        """In a thread: the file system may not answer just now."""
+        with suppress(OSError):
+            if self.file is not None and self.file.mark() != self._mark:
+                self.app.call_from_thread(self._draw_change)
+
+    def _draw_change(self) -> None:
+        if self.display and self.screen.is_current:
             self.draw()
 
     def _show_matches(self) -> None:
