@@ -8,6 +8,8 @@ from dataclasses import dataclass
 _ADDRESS = re.compile(r"(?P<host>(?:[^/:@\[\]]*@)?(?:\[[^\[\]/]*\]|[^/:@\[\]]*)):(?P<path>.*)", re.DOTALL)
 _HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.+-]*@)?[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _IPV6 = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.+-]*@)?[0-9A-Fa-f:]{2,}(?:%[A-Za-z0-9]+)?")
+GROUP = "group:"
+"""What the name of a group of runs begins with: it is no host."""
 _CONTROL = re.compile(r"[\0-\x1f\x7f]")
 
 
@@ -36,7 +38,7 @@ class Address:
 
 def is_address(text: str) -> bool:
     """Whether a text has the form of an address: a colon, and no slash before it."""
-    return _ADDRESS.fullmatch(text) is not None
+    return not text.startswith(GROUP) and _ADDRESS.fullmatch(text) is not None
 
 
 def parse_address(text: str) -> Address:

@@ -290,6 +290,20 @@ class Connection:
         return RemoteError(self.host, f"it answered what is not understood: {clean(what)}")
 
 
+_PREPARED: dict[tuple[str, bool], Connection] = {}
+
+
+def prepare(host: str, *, ask: bool) -> None:
+    """Begin a connection that is needed soon: its handshake takes longer than most of what comes before."""
+    with suppress(RemoteError):
+        _PREPARED[host, ask] = Connection(host, ask=ask)
+
+
+def connected(host: str, *, ask: bool) -> Connection:
+    """The connection that was prepared, once, else a new one. Raises RemoteError."""
+    return _PREPARED.pop((host, ask), None) or Connection(host, ask=ask)
+
+
 def zstd_module() -> str | None:
     """The module that reads zstd, which not every Python has; None for none."""
     if sys.version_info >= (3, 14):

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from tuitrain.remote import agent
 from tuitrain.remote.address import Address
-from tuitrain.remote.connection import Connection, ProcessStates, RemoteError, RemoteFile
+from tuitrain.remote.connection import Connection, ProcessStates, RemoteError, RemoteFile, connected
 from tuitrain.remote.mirror import Mirror
 from tuitrain.remote.mirrored_file import FIRST_BYTES, MirroredFile, Want, drain, fresh_ranges
 
@@ -245,7 +245,7 @@ class MirrorSync:
         """The connection; a new one begins with the list of files, and with what is wanted first."""
         if self._connection is not None:
             return self._connection
-        connection = self._connection = Connection(self.address.host, ask=self._ask)
+        connection = self._connection = connected(self.address.host, ask=self._ask)
         connection.send(agent.change(self.address.path))
         if self.mirror is None:
             self._begin(connection)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tuitrain.events import BrokenLineError, decode
 from tuitrain.files import expanded, near_path
 from tuitrain.readers.walk import Mark, walk
+from tuitrain.remote.address import GROUP
 from tuitrain.runs.layout import RunDirectory
 from tuitrain.settings import runs_directory
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 PROBE_BYTES = 256 << 10
 """How much of a file is read to decide whether it is a log of ours."""
-GROUP = "group:"
-"""Before the name of a group: its runs."""
 _STAMP = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}$")
 
 

@@ -15,7 +15,7 @@ from tuitrain.remote.connection import RemoteFile
 from tuitrain.remote.hosts import host_address
 from tuitrain.remote.mirrored_file import Want
 from tuitrain.remote.sync import MirrorSync, Processes, Wants, opened, sync_of
-from tuitrain.runs.discover import GROUP, RunNotFoundError, find_runs, list_runs
+from tuitrain.runs.discover import RunNotFoundError, find_runs, list_runs
 from tuitrain.runs.layout import RunDirectory
 from tuitrain.runs.slurm import LAUNCHER
 
@@ -57,12 +57,7 @@ DASHBOARD = Reading(Want(newest_first=True), Want(newest_first=True), follow=Tru
 
 def is_remote(name: str) -> bool:
     """Whether a RUN lies on another machine: it has the form HOST:PATH, is no group, and no file here is called so."""
-    return (
-        not name.startswith(GROUP)
-        and is_address(name)
-        and not Path(name.partition("#")[0]).exists()
-        and not Path(name).exists()
-    )
+    return is_address(name) and not Path(name.partition("#")[0]).exists() and not Path(name).exists()
 
 
 def find_remote_runs(names: Sequence[str], reading: Reading, *, ask: bool = False) -> list[list[RunDirectory]]:

@@ -8,6 +8,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -73,9 +74,10 @@ def watch(
     Several runs share the charts. Without a RUN: the newest live run, or the list of runs. Without a terminal: one
     frame of text.
     """
+    if not once and is_terminal():
+        _prepare(runs or [])
     # Imported here: `--help` does without.
     from tuitrain.cli.commands.ls import ls
-    from tuitrain.remote.address import is_address
     from tuitrain.runs import list_runs, read_snapshot, runs_directory
     from tuitrain.tui.settings import load_settings
 
@@ -91,9 +93,6 @@ def watch(
         raise typer.BadParameter("standard input can be read once only, not for each page.", param_hint="--serve")
     if runs == [STANDARD_INPUT] and sys.stdout.isatty() and not once:
         return _watch_stream(settings, given_by(maps, facts))
-    if any(map(is_address, runs or [])) and not once and is_terminal():
-        # While the other machine is waited for.
-        threading.Thread(target=import_module, args=("tuitrain.tui.screens.watch",), daemon=True).start()
     named = find_runs(runs or [], runs_dir, maps, facts, "WHOLE" if once or not is_terminal() else "DASHBOARD")
     if serve:
         # Each page is a process. The default directory may not exist yet.
@@ -115,6 +114,21 @@ def watch(
     # Without a name it opens the screen that was open last.
     screen: ScreenName | None = "watch" if named else None if selected else "runs"
     raise typer.Exit(run_app(screen, selected, directory, loaded=settings))
+
+
+def _prepare(names: Sequence[str]) -> None:
+    """Connect to the machine of a run, and import the dashboard while that is waited for."""
+    from tuitrain.remote.address import AddressError, is_address, parse_address
+
+    addresses = [name for name in names if is_address(name) and not Path(name.partition("#")[0]).exists()]
+    if not addresses:
+        return
+    from tuitrain.remote.connection import prepare
+
+    with suppress(AddressError):
+        for host in {parse_address(name).host for name in addresses}:
+            prepare(host, ask=sys.stdin.isatty() and len(addresses) == 1)
+    threading.Thread(target=import_module, args=("tuitrain.tui.screens.watch",), daemon=True).start()
 
 
 def _serve(arguments: list[str], host: str, port: int, *, readonly: bool) -> None:
