@@ -3,6 +3,7 @@ shown as the commands show them: without a crash, a hang, or a control character
 
     python bench/fuzz.py OUT [--cases 100000] [--seed 1] [--workers 2] [--only NAME …] [--seconds S]
     python bench/fuzz.py OUT --case NAME NUMBER
+    python bench/fuzz.py OUT --screens 1000
 
 Every target gets the same share of the cases. A case is a finding when it raises what no command explains, takes a
 second of CPU time or a minute, needs 2 GB more memory, ends the process, or prints a control character. OUT keeps what
@@ -32,12 +33,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 from tests.fuzz.logs import log_targets  # noqa: E402
 from tests.fuzz.others import checkpoint_target, other_targets  # noqa: E402
+from tests.fuzz.screens import NAME as SCREENS  # noqa: E402
+from tests.fuzz.screens import screen_target  # noqa: E402
 from tests.fuzz.target import Target, foreign  # noqa: E402
 
 from common import print_table  # noqa: E402
 
 CHUNK = 250
-CPU_S, WALL_S = 1.0, 60.0
+WALL_S = 60.0
 MORE_MEMORY = 2 << 30
 CHECKPOINTS = "checkpoint index"
 
@@ -54,6 +57,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", nargs="+")
+    parser.add_argument("--screens", type=int, help="only so many mutated logs, on the screens of the dashboard")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--case", nargs=2, metavar=("NAME", "NUMBER"))
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
@@ -68,6 +72,8 @@ def main() -> None:
             (Path(folder) / "work").mkdir()
             print(targets[name].run(Path(folder) / "work", options.seed, int(number)))
             return None
+    if options.screens:
+        options.only, options.cases = [SCREENS], options.screens
     names = options.only or list(targets)
     Runner(options.out, options.seed, names, -(-options.cases // len(names))).run(options.workers, options.seconds)
     return None
@@ -79,7 +85,8 @@ def all_targets(folder: Path) -> dict[str, Target]:
     os.environ |= {"COLUMNS": "160", "LINES": "40"}
     kept = folder / "seeds"
     kept.mkdir()
-    every = [*log_targets(kept), *other_targets(kept), checkpoint_target(kept)]
+    logs = list(log_targets(kept))
+    every = [*logs, *other_targets(kept), checkpoint_target(kept), screen_target(logs, folder / "RUNS")]
     return {target.name: target for target in every}
 
 
@@ -132,14 +139,14 @@ def run_chunk(target: Target, folder: Path, out: Path, seed: int, chunk: dict[st
 
 def problem_of(target: Target, directory: Path, seed: int, number: int) -> str | None:
     """What is wrong with a case; None: nothing."""
-    signal.setitimer(signal.ITIMER_PROF, CPU_S)
+    signal.setitimer(signal.ITIMER_PROF, target.cpu_s)
     try:
         text = target.run(directory, seed, number)
         signal.setitimer(signal.ITIMER_PROF, 0)
         sign = foreign(text)
         return None if sign is None else f"on the screen: {sign!r}"
     except Hang:
-        return f"more than {CPU_S:g} s of CPU time: {_where(sys.exc_info()[2])}"
+        return f"more than {target.cpu_s:g} s of CPU time: {_where(sys.exc_info()[2])}"
     except Exception as error:
         return f"{type(error).__name__}: {str(error)[:200]} ({_where(error.__traceback__)})"
     finally:

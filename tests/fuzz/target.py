@@ -57,6 +57,10 @@ class Target:
     show: Callable[[Case], None]
     errors: tuple[type[Exception], ...] = ()
     """Further errors that say in a sentence what is wrong, of the engine and the connection."""
+    cpu_s: float = 1.0
+    """The CPU time that a case may take."""
+    close: Callable[[], None] = lambda: None
+    """Ends what stays open from case to case."""
     _copies: dict[int, Path] = field(default_factory=dict, repr=False)
 
     def run(self, work: Path, seed: int, number: int, mutate: bool = True) -> str:

@@ -13,8 +13,9 @@ from random import Random
 
 import pytest
 
-from tests.fuzz.logs import log_targets, show_path
+from tests.fuzz.logs import OWN, log_targets, show_path
 from tests.fuzz.others import checkpoint_target, other_targets, show_answers
+from tests.fuzz.screens import screen_target
 from tests.fuzz.target import Target, foreign, shown
 from tests.support import write_run
 from tuitrain.readers.formats import BY_NAME
@@ -22,6 +23,7 @@ from tuitrain.readers.model import Probe
 from tuitrain.readers.quoting import quotes_log
 
 CASES = 8
+LOGS = {*BY_NAME, OWN}
 SEED = 2026
 
 
@@ -47,6 +49,17 @@ def test_mutated_inputs_are_shown(targets: dict[str, Target], tmp_path: Path) ->
         (tmp_path / name).mkdir()
         for number in range(CASES):
             assert foreign(target.run(tmp_path / name, SEED, number)) is None, f"{name} {number}"
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_mutated_logs_are_shown_on_the_screens(targets: dict[str, Target], tmp_path: Path) -> None:
+    screens = screen_target([target for name, target in targets.items() if name in LOGS], tmp_path / "RUNS")
+    (tmp_path / "work").mkdir()
+    try:
+        for number in range(CASES // 2):
+            screens.run(tmp_path / "work", SEED, number)
+    finally:
+        screens.close()
 
 
 HUGE = "1" + "0" * 400
