@@ -18,7 +18,7 @@ import pytest
 from tuitrain import __version__
 from tuitrain.config import ConfigError, load_config
 from tuitrain.config.requirements import node_counts
-from tuitrain.events import Alert
+from tuitrain.events import Alert, End, EventWriter
 from tuitrain.events.layout import Nodes
 from tuitrain.launch import LaunchError
 from tuitrain.launch.local import new_run
@@ -39,7 +39,7 @@ resumes = "resumes" if "--resume" in words else "begins"
 with (run / "rounds").open("a") as file:
     file.write(f"{node}: {options['node-rank']} of {options['nnodes']} {resumes}\\n")
 while not (ends := run / f"end-{node}").exists():
-    if marked_failures(run, options["rdzv-id"]):
+    if marked_failures(run, options["rdzv-id"]) and not (run / "stops").exists():
         sys.exit(1)
     time.sleep(0.02)
 sys.exit(int(ends.read_text()))
@@ -167,6 +167,30 @@ def test_a_node_of_the_same_rank_takes_the_place_of_a_lost_one_at_the_next_resta
     site.begin(1)
     wait_for(lambda: "with node 0" in site.nodes[1].stdout.readline())
     assert site.end(0, 0) == [0, 0]
+
+
+@pytest.mark.parametrize("least", [2, 1])
+def test_a_node_whose_launcher_alone_is_killed_is_lost_though_its_processes_stop_the_run(
+    site: Site, least: int
+) -> None:
+    (site.run.path / "stops").touch()
+    site.begin(0, "--nodes=2", f"--min-nodes={least}")
+    site.begin(1)
+    site.rounds(2)
+    site.nodes[1].kill()
+    site.nodes[1].wait(PATIENCE_S)
+    lost = f"Node 1 ({socket.gethostname()}) was lost: its connection was closed."
+    wait_for(lambda: list(site.run.path.glob(".failed-*-node-1")))
+    with EventWriter(site.run.metrics) as log:
+        log.write(End(status="stopped", reason="stopped by SIGTERM"))
+    site.let_end(0, 0, 1)
+    if least == 2:
+        assert site.nodes[0].wait(PATIENCE_S) == 1
+        end = read_snapshot(site.run).end
+        assert end is not None and (end.status, end.reason) == ("failed", lost)
+    else:
+        assert "0: 0 of 1 begins" in site.rounds(3)
+        assert site.nodes[0].wait(PATIENCE_S) == 0
 
 
 def test_all_meet_again_where_a_crashed_run_may_be_started_again(site: Site) -> None:

@@ -45,6 +45,11 @@ def test_an_automatic_micro_batch_allows_every_number_that_divides_the_batch() -
     assert choose_processes(automatic, EIGHT, None).count == 6
     with pytest.raises(ConfigError, match=r"this would work: --gpus 3, --gpus 4, train\.global_batch_size=15"):
         check_processes(automatic, 5)
+    # --gpus counts those of a node.
+    with pytest.raises(ConfigError, match=r"this would work: --gpus 2, --gpus 4, train\.global_batch_size=15"):
+        check_processes(automatic, 15, 3)
+    with pytest.raises(ConfigError, match=r"this would work: train\.global_batch_size=15"):
+        check_processes(automatic, 5, 5)
 
 
 def test_the_cpu_runs_one_process_by_default() -> None:

@@ -100,6 +100,9 @@ def test_the_queue_there_is_that_of_the_tuitrain_there(
         assert capsys.readouterr().out.split() == ["position", "id", "needs", "1", "a", "2", "GPUs"]
     with pytest.raises(typer.BadParameter, match="exclude each other"):
         cli("queue", "here:", "--systemd")
+    # It would have been the queue of this machine.
+    with pytest.raises(typer.BadParameter, match=r"--host=here: stands before move: .* HOST:PATH"):
+        cli("queue", "here:", "move", "latest", "1")
 
 
 def test_the_python_that_started_a_run_serves_where_no_tuitrain_is_found(words: Path, tmp_path: Path) -> None:

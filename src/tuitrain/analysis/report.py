@@ -190,8 +190,11 @@ def _attempts(attempts: list[Run]) -> _Rows:
     if len(attempts) < 2:
         return []
     rows = []
-    for run, changes in zip(attempts, attempt_changes(attempts), strict=True):
+    for run, before, changes in zip(attempts, [attempts[0], *attempts], attempt_changes(attempts), strict=False):
         texts = [f"{key} {units.config_value(was)} → {units.config_value(now)}" for key, (was, now) in changes.items()]
+        was, now = (each.parallel.world_size if each.parallel is not None else None for each in (before, run))
+        if was != now and None not in (was, now):
+            texts.append(f"processes {was} → {now}")
         if not texts and run is not attempts[0]:
             texts = ["nothing changed"]
         rows.append((f"{run.attempt}", "\n".join([_clock(run.time), *texts])))

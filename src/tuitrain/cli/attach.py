@@ -10,7 +10,7 @@ import typer
 from tuitrain.cli.output import is_terminal, print_json, say
 from tuitrain.launch.following import Process, follow, wait_for_record
 from tuitrain.launch.slurm.process import SubmittedRun
-from tuitrain.runs import RunDirectory, Status, command_for, read_snapshot
+from tuitrain.runs import RunDirectory, RunSnapshot, Status, command_for, read_snapshot
 from tuitrain.runs.status import is_wrapped
 from tuitrain.text import clean
 from tuitrain.tui.settings import load_settings
@@ -48,8 +48,12 @@ class Attachment:
         except KeyboardInterrupt:
             say(f"\nThe training continues. {next_commands}")
             raise
+        snapshot = read_snapshot(run)
+        if snapshot.status is Status.CRASHED:
+            # What was killed has printed nothing about it.
+            say(_sentence(run, snapshot))
         if self._as_json:
-            print_json(document | {"status": read_snapshot(run).status, "exit_code": code})
+            print_json(document | {"status": snapshot.status, "exit_code": code})
         raise typer.Exit(code)
 
     def follow_job(self, run: RunDirectory, job_id: str, sentence: str, console_bytes: int = 0) -> None:
@@ -72,7 +76,7 @@ class Attachment:
             print_json(document | {"pid": process.pid})
         snapshot = read_snapshot(run)
         if snapshot.status in (Status.FAILED, Status.CRASHED):
-            say(f"{run.run_id} {snapshot.status}: {clean(snapshot.reason or 'its console says why')}")
+            say(_sentence(run, snapshot))
             raise typer.Exit(1)
         if not seen and process.poll() is None and patience_s == RECORD_S:
             say(f"It has written no record within {patience_s:.0f} s; its console: {command_for('logs', run)}")
@@ -92,3 +96,8 @@ class Attachment:
 
 def _next_commands(run: RunDirectory) -> str:
     return f"Watch: {command_for('watch', run)} · stop: {command_for('stop', run)}"
+
+
+def _sentence(run: RunDirectory, snapshot: RunSnapshot) -> str:
+    """Why a run has failed or crashed."""
+    return f"{run.run_id} {snapshot.status}: {clean(snapshot.reason or 'its console says why')}"

@@ -54,7 +54,7 @@ def check_vocabulary(rows: int | None, tokenizer: str, size: int) -> None:
 
 def check_processes(config: RunConfig, processes: int, nodes: int = 1) -> None:
     """Raise ConfigError unless batch and strategy suit this many processes of so many machines."""
-    config.with_least_micro_batch().accumulation(processes)
+    config.with_least_micro_batch().accumulation(processes, nodes)
     check_strategy(config.parallel, processes, nodes)
 
 

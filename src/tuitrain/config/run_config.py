@@ -82,16 +82,18 @@ class RunConfig(Section):
             limits.append(step + -(-left // self.tokens_per_step))
         return min(limits)
 
-    def accumulation(self, world_size: int = 1) -> int:
+    def accumulation(self, world_size: int = 1, nodes: int = 1) -> int:
         """Micro-batches one process runs for a step: global / (micro × processes).
 
-        Raises ConfigError, with numbers that divide, when these do not; ValueError while the micro-batch is auto.
+        nodes: over which the processes are divided. Raises ConfigError, with numbers that divide, when these do not;
+        ValueError while the micro-batch is auto.
         """
         batch, micro = self.train.global_batch_size, self.train.micro_batch
         per_pass = micro * world_size
         if batch % per_pass == 0:
             return batch // per_pass
-        works = [f"--gpus {count}" for count in self.process_counts(world_size) if count > 1][-2:]
+        counts = [count for count in self.process_counts(world_size) if count > 1 and count % nodes == 0]
+        works = [f"--gpus {count // nodes}" for count in counts][-2:]
         sizes = [size for size in range(micro - 1, 0, -1) if batch % (size * world_size) == 0]
         works.append(
             f"train.micro_batch_size={sizes[0]}"

@@ -146,7 +146,7 @@ def make_plan(config: RunConfig, device: Device, *, gpus: int = 1, nodes: int = 
     """
     if (size := known_vocabulary(config)) is not None:
         config = config.with_vocab_size(size)
-    config.with_least_micro_batch().accumulation(gpus)
+    config.with_least_micro_batch().accumulation(gpus, nodes)
     devices = device.of_processes(gpus, config.train.dtype, nodes)
     vocabulary_known = config.model.vocab_size is not None
     micro_batch_reason = None

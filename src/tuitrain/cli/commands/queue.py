@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -12,6 +12,9 @@ from tuitrain.cli import options
 from tuitrain.cli.lookup import find_own, find_own_one
 from tuitrain.cli.output import Column, print_json, print_table, say
 from tuitrain.cli.rules import Rule, refuse
+
+if TYPE_CHECKING:
+    from tuitrain.runs import RunDirectory
 
 
 class QueueGroup(TyperGroup):
@@ -58,8 +61,8 @@ def queue(
     """
     refuse(ctx, (Rule("--host --systemd", "{} exclude each other: run it on that machine.", most=1),))
     if ctx.invoked_subcommand is not None:
-        return
-    if host is not None:
+        _refuse_before(ctx, ctx.invoked_subcommand)
+    elif host is not None:
         _print(_queue_of_host(host), as_json)
     elif systemd:
         from tuitrain.launch.systemd import queue_unit
@@ -68,6 +71,17 @@ def queue(
         print(queue_unit(runs_directory(runs_dir).absolute()), end="")
     else:
         show_queue(runs_dir, as_json)
+
+
+def _refuse_before(ctx: typer.Context, command: str) -> None:
+    """Raise BadParameter for options before `move` or `rm`, which would act on another queue than is meant."""
+    from tuitrain.cli.remote_commands import forwarded
+
+    if words := forwarded(ctx, ()):
+        raise typer.BadParameter(
+            f"{words[0]} stands before {command}: options come after it, and a run of another machine is HOST:PATH, as "
+            f"in `tuitrain queue {command} node1:runs/RUN`."
+        )
 
 
 @app.command("move", short_help="Move a run to another position.")
@@ -103,7 +117,6 @@ def rm(runs: options.Runs, as_json: options.Json = False, runs_dir: options.Runs
 
     Take runs out of the queue; their directories stay, and `tuitrain rm` removes them.
     """
-    from tuitrain.cli.remote_commands import run_command
     from tuitrain.launch import LaunchError
     from tuitrain.launch.queue import leave_queue
 
@@ -112,9 +125,7 @@ def rm(runs: options.Runs, as_json: options.Json = False, runs_dir: options.Runs
     if there and len(there) < len(found):
         raise typer.BadParameter("the runs are in queues of several machines: take them out one after the other.")
     if there:
-        # Each prints the queue of its machine.
-        rows = [run_command(run, "queue rm", [])[1] for run in there]
-        return _print(rows[-1], as_json)
+        return _print(_taken_out_there(there), as_json)
     others = [run for run in found if not leave_queue(run, "taken out of the queue")]
     if len(others) == len(found):
         which = "is" if len(others) == 1 else "are"
@@ -122,6 +133,29 @@ def rm(runs: options.Runs, as_json: options.Json = False, runs_dir: options.Runs
     for run in others:
         say(f"{run.run_id} is not in the queue.")
     return show_queue(runs_dir, as_json)
+
+
+def _taken_out_there(runs: list[RunDirectory]) -> Any:
+    """Take runs out of the queue of another machine, and name those that are not in it; returns the queue.
+
+    Raises LaunchError where none is.
+    """
+    from tuitrain.cli.remote_commands import run_command
+    from tuitrain.launch import LaunchError
+
+    rows, refusals = None, []
+    for run in runs:
+        try:
+            rows = run_command(run, "queue rm", [])[1]
+        except LaunchError as error:
+            if error.exit_code != 3:
+                raise
+            refusals.append(error)
+    if rows is None:
+        raise refusals[-1]
+    for refusal in refusals:
+        say(str(refusal))
+    return rows
 
 
 def show_queue(flag: Path | None, as_json: bool) -> None:

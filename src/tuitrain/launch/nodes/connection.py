@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import socket
 import threading
@@ -237,7 +238,9 @@ def check_port(port: int) -> None:
 
 def port_sentence(port: int, error: OSError) -> str:
     """Why this machine cannot be the first node."""
-    return f"Port {port} of this machine cannot be used ({error.strerror}): choose another for --rendezvous."
+    # create_server adds the address to the text of the error.
+    why = os.strerror(error.errno) if error.errno else str(error)
+    return f"Port {port} of this machine cannot be used ({why}): choose another for --rendezvous."
 
 
 def ask(address: Address, hello: Hello, patience_s: float, waiting: Callable[[], Any] = lambda: None) -> Facts:

@@ -28,6 +28,7 @@ from tuitrain.launch.nodes.signals import Signals
 from tuitrain.launch.nodes.torchrun import Torchrun
 from tuitrain.launch.resume import RESUME_CONFIG
 from tuitrain.runs import RunDirectory, read_snapshot
+from tuitrain.runs.slurm import stopped_by_signal
 
 POLL_S = 0.1
 JOIN_S = 900.0
@@ -141,7 +142,7 @@ class FirstNode:
         torchrun = Torchrun(self._run, 0, self._gpus, self._address, order, self._listener.interface)
         self._signals.torchrun = torchrun
         self._listener.tell(order)
-        ended, lost = {0}, list[int]()
+        ended, lost = {0}, dict[int, str]()
 
         def react(rank: int, message: object) -> None:
             if rank not in ranks:
@@ -149,9 +150,8 @@ class FirstNode:
             if isinstance(message, Ended) and message.id == order.id:
                 ended.add(rank)
             elif isinstance(message, Lost) and rank not in lost:
-                lost.append(rank)
-                sentence = self._lost_sentence(rank, message)
-                mark_failure(self._run.path, order.id, f"node-{rank}", sentence)
+                lost[rank] = self._lost_sentence(rank, message)
+                mark_failure(self._run.path, order.id, f"node-{rank}", lost[rank])
                 self._listener.tell(Abort(id=order.id))
             else:
                 return
@@ -167,7 +167,16 @@ class FirstNode:
             # Those that should have written it were killed.
             marked = marked_failures(self._run.path, order.id)
             self._end("failed", marked[0] if marked else "The processes of node 0 were killed.")
-        return (code if code >= 0 else FAILURE), lost
+        gone = [rank for rank in lost if rank not in ended]
+        if code == 0 and gone and self._was_stopped_by_signal() and not self._is_stopped():
+            # Only the launcher of that node was killed: torchrun there has stopped the run, with a checkpoint.
+            self._end("failed", lost[gone[0]])
+            code = FAILURE
+        return (code if code >= 0 else FAILURE), list(lost)
+
+    def _was_stopped_by_signal(self) -> bool:
+        end = read_snapshot(self._run).end
+        return end is not None and stopped_by_signal(end)
 
     def _may_go_on(self, lost: list[int]) -> bool:
         """Whether enough nodes are left; the log says so."""
