@@ -168,6 +168,8 @@ def test_several_processes_on_the_cpu_are_planned_in_words(cli: Cli, runs_dir: P
     assert "ddp needs" in plan["strategy_reason"]
     assert plan["device"]["count"] == 2
     assert cli(*arguments, "--strategy", "zero1", "--json").json()["strategy"] == "zero1"
+    joins = cli("launch", "gpt2-tiny", "train.micro_batch_size=4", *BY_HAND, "--dry-run").out
+    assert "-m tuitrain.launch.nodes.agent --rendezvous=node0:29500 --node-rank=1 --gpus=1" in joins
     chosen = cli("launch", "gpt2-tiny", "train.micro_batch_size=auto", "--gpus", "2", "--dry-run").out
     assert "4 × 1 micro-batches × 2 processes" in chosen and "4, chosen: the largest up to 16 that fits" in chosen
     assert not runs_dir.exists()

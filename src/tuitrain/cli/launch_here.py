@@ -27,6 +27,7 @@ from tuitrain.launch.local import (
 )
 from tuitrain.launch.machine import find_machine, training_device
 from tuitrain.launch.nodes.place import Place
+from tuitrain.launch.nodes.start import join_command
 from tuitrain.launch.plan import make_plan
 from tuitrain.launch.plan_view import plan_json, plan_rows
 from tuitrain.launch.smoke import Check, run_smoke
@@ -75,7 +76,10 @@ class Here(Starter):
         machine, processes = find_machine(), preflight.check(config, gpus=self.gpus, force=True, nodes=nodes)
         plan = make_plan(config, training_device(config, machine), gpus=processes.count, nodes=count)
         run = RunDirectory(self.directory / planned_run_id(config.name))
-        command = train_command(run, processes=processes.count, nodes=nodes)
+        if self.place is not None and self.place.rank:
+            command = join_command(run, self.place, processes.count // count)
+        else:
+            command = train_command(run, processes=processes.count, nodes=nodes)
         if self.as_json:
             print_json(plan_json(plan) | {"command": command})
         else:

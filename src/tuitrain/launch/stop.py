@@ -54,7 +54,7 @@ def stop_run(
     if snapshot.info is not None and snapshot.info.launcher == "loop":
         how = "its loop has to look at run.should_stop; --now kills it"
     elif run.config.exists():
-        how = "it writes a checkpoint first"
+        how = "it writes a checkpoint first" if snapshot.step else "it has not trained yet"
     else:
         how = "its program gets SIGTERM, and SIGKILL after its grace period"
     report(f"{run.run_id}: stop requested{at}; {how}.")

@@ -61,6 +61,12 @@ def check_config(run: RunDirectory, mine: RunConfig) -> RunConfig:
 
 def join_run(run: RunDirectory, place: Place, gpus: int) -> subprocess.Popen[bytes]:
     """Start what takes part in the run on this node, in a session of its own. Raises OSError."""
-    command = [sys.executable, "-m", NODE_AGENT, f"--rendezvous={place.nodes.rendezvous}",
-               f"--node-rank={place.rank}", f"--gpus={gpus}", str(run.path)]  # fmt: skip
-    return spawn(run, command, gpus, console_path=run.path / place.console)
+    return spawn(run, join_command(run, place, gpus), gpus, console_path=run.path / place.console)
+
+
+def join_command(run: RunDirectory, place: Place, gpus: int) -> list[str]:
+    """The command line of what takes part in the run on this node. gpus: its processes."""
+    return [
+        sys.executable, "-m", NODE_AGENT, f"--rendezvous={place.nodes.rendezvous}", f"--node-rank={place.rank}",
+        f"--gpus={gpus}", str(run.path),
+    ]  # fmt: skip
