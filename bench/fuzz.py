@@ -39,7 +39,7 @@ from tests.fuzz.target import Target, foreign  # noqa: E402
 
 from common import print_table  # noqa: E402
 
-CHUNK = 250
+CHUNK, SCREENS_CHUNK = 250, 25
 WALL_S = 60.0
 MORE_MEMORY = 2 << 30
 CHECKPOINTS = "checkpoint index"
@@ -180,10 +180,11 @@ class Runner:
             for number in range(each["start"], each["start"] + each["count"])
         }
         self._chunks: SimpleQueue[dict[str, Any]] = SimpleQueue()
-        for start in range(0, cases, CHUNK):
+        size = SCREENS_CHUNK if names == [SCREENS] else CHUNK
+        for start in range(0, cases, size):
             for name in names:
                 if (name, start) not in known:
-                    self._chunks.put({"target": name, "start": start, "count": min(CHUNK, cases - start)})
+                    self._chunks.put({"target": name, "start": start, "count": min(size, cases - start)})
         self._lock = threading.Lock()
 
     def run(self, workers: int, seconds: float) -> None:
