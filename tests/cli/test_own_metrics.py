@@ -87,6 +87,8 @@ def test_a_metric_that_is_called_like_a_panel_is_drawn(cli: Cli, run: str) -> No
     assert "memory 7" in cli("plot", run, "-m", "memory").out
 
 
-def test_shells_complete_the_metrics_of_the_run(runs_dir: Path, run: str) -> None:
-    assert complete(f"tuitrain plot {run} -m rew", 4, runs_dir) == ["reward/mean"]
-    assert complete(f"tuitrain export plots {run} --figure lat", 5, runs_dir) == ["late"]
+def test_shells_complete_the_metrics_of_the_run(
+    run: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert complete(f"tuitrain plot {run} -m rew", 4, monkeypatch, capsys) == ["reward/mean"]
+    assert complete(f"tuitrain export plots {run} --figure lat", 5, monkeypatch, capsys) == ["late"]

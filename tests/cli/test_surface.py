@@ -107,6 +107,17 @@ def test_shells_complete_runs(runs_dir: Path) -> None:
     assert done.stdout.split() == ["gpt2-tiny-20260101-120000-aaaa"]
 
 
+def complete(
+    words: str, current: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> list[str]:
+    """What is offered, asked the way the completion script of bash does."""
+    for name, value in {"_TUITRAIN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(current)}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        main()
+    return capsys.readouterr().out.split()
+
+
 @pytest.mark.parametrize(
     ("words", "current", "offered"),
     [
@@ -142,11 +153,7 @@ def test_shells_complete_words(
 ) -> None:  # fmt: skip
     write_run(runs_dir, "gpt2-tiny-20260101-120000-aaaa", preset="gpt2-tiny", steps=2)
     write_run(runs_dir, "llama2-tiny-20260101-120000-bbbb", steps=2)
-    for name, value in {"_TUITRAIN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(current)}.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit):
-        main()
-    assert capsys.readouterr().out.split() == offered
+    assert complete(words, current, monkeypatch, capsys) == offered
 
 
 @pytest.mark.parametrize(

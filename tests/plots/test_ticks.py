@@ -33,7 +33,7 @@ def test_labels_of_a_logarithmic_axis_differ(low: float, high: float) -> None:
         (0, 3e-4, 3, ["0", "1e-4", "2e-4", "3e-4"]),
         (0.4, 0.5, 2, ["0.40", "0.45", "0.50"]),
         (0, 2e9, 2, ["0", "1B", "2B"]),
-        (960, 1000, 2, ["960", "980", "1000"]),
+        (985, 1000, 3, ["985", "990", "995", "1000"]),
     ],
 )
 def test_labels_are_short(low: float, high: float, count: int, expected: list[str]) -> None:

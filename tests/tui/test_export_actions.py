@@ -56,7 +56,7 @@ async def test_without_a_display_the_figure_is_written_and_its_path_copied(
         await pilot.press("O")
         path = run.path / "figures" / f"{run.run_id}-analysis.png"
         await until(pilot, lambda: app.clipboard == str(path), 60)
-        assert "no display here" in notifications(app)
+        await wait_for_notification(app, pilot, "no display here")
     assert path.exists()
 
 

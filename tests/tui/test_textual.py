@@ -33,6 +33,8 @@ def defined(tree: ast.AST) -> Iterator[str]:
             yield node.id
 
 
+PUBLIC = {"_exit"}
+"""Of os, and documented."""
 OURS = {name for tree in SOURCES.values() for name in defined(tree)}
 
 
@@ -41,7 +43,7 @@ def test_no_private_name_of_a_library_is_used(source: str) -> None:
     used = []
     for node in ast.walk(SOURCES[source]):
         if isinstance(node, ast.Attribute):
-            used += [node.attr] if is_private(node.attr) and node.attr not in OURS else []
+            used += [node.attr] if is_private(node.attr) and node.attr not in OURS | PUBLIC else []
         elif isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("tuitrain"):
             names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
             used += [name for name in names if is_private(name)]

@@ -140,7 +140,7 @@ def labels(values: list[float], step: float) -> list[str]:
             for value in values
         ]
     scales = [(s, x) for s, x in (*_SUFFIXES, (1.0, "")) if largest >= s] or [(1.0, "")]
-    # 1000 and 975 rather than 1.000k and 0.975k.
+    # 1000 and 995 rather than 1.000k and 0.995k.
     scale, suffix = next((each for each in scales if _digits(step / each[0]) <= _MOST_DECIMALS), scales[-1])
     digits = _digits(step / scale)
     return ["0" if abs(v) < step * 1e-6 else with_minus(f"{v / scale:.{digits}f}{suffix}") for v in values]

@@ -191,7 +191,7 @@ class BaseApp(InertApp):
         """Show that the files of the runs do not answer, or answer again."""
         seconds = self.feed.silent_s
         if seconds >= SILENT_AFTER_S or self.state.silent_s:
-            self.state.silent_s = seconds if seconds >= SILENT_AFTER_S else 0.0
+            self.state.set_silence(seconds if seconds >= SILENT_AFTER_S else 0.0)
             self._redraw_soon(at_once=False)
 
     def _save_session(self) -> None:

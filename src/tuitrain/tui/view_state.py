@@ -141,6 +141,10 @@ class ViewState(PlotRequest):
         """Replace the snapshots of the list of runs, and what is wrong with which other machine."""
         self.snapshots, self.hosts = snapshots, hosts
 
+    def set_silence(self, seconds: float) -> None:
+        """Set for how long the files of the runs have not answered."""
+        self.silent_s = seconds
+
     def mark(self, run_ids: Sequence[str]) -> None:
         """Mark these runs in the list and no others."""
         self.marked = list(run_ids)
