@@ -32,6 +32,8 @@ def temporary_trainer(tree: dict[str, Any] | RunConfig) -> Iterator[Trainer]:
         journal = Journal(run_dir)
         trainer = prepare(run_dir, config, journal, Control(run_dir), World(), resume=False)
         warm_up(trainer)
+        # A thread writes the log, and benchmarks read it.
+        journal.flush()
         yield trainer
         journal.close()
 
