@@ -34,11 +34,8 @@ class CompareScreen(ChartScreen):
     screen_name = "compare"
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(lambda: COMPARE_SIZES)
         self.charts = Dashboard(COMPARE_SIZES, COMPARE_TABS, pane_share=0.62, axes=AXES)
-
-    def layout_panels(self) -> PanelSizes:
-        return COMPARE_SIZES
 
     def header_lines(self, cells: int) -> list[Line]:
         key = next((action.key_text for action in self.app.actions if action.id == "next_baseline"), "")

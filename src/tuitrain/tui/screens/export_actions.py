@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,27 +36,24 @@ KINDS = (
 
 
 class ChartScreen(BaseScreen):
-    """A screen whose body is a dashboard, with the search for panels and the actions on the panel in focus."""
+    """A screen whose body is a dashboard, with the search for panels and the actions on the panel in focus.
+
+    layout_panels: gives the panels that are shown where nothing is searched for, and no log has others. layout_title:
+    gives what these panels are called.
+    """
 
     CSS_PATH = CHARTS_CSS
     charts: Dashboard
 
-    def __init__(self) -> None:
+    def __init__(self, layout_panels: Callable[[], PanelSizes], layout_title: Callable[[], str] = str) -> None:
         super().__init__()
+        self.layout_panels, self.layout_title = layout_panels, layout_title
         self._search = ""
         """Words that the names of the panels have which are shown; empty: those of the layout are."""
         self._chosen: tuple[object, PanelSizes] = (None, {})
         """The panels that are shown, and what they were chosen by."""
         self._before = ""
         """The panel that was in focus before the search."""
-
-    def layout_panels(self) -> PanelSizes:
-        """The panels that are shown where nothing is searched for, and no log has others."""
-        raise NotImplementedError
-
-    def layout_title(self) -> str:
-        """What these panels are called."""
-        return ""
 
     def compose_body(self) -> Iterable[Widget]:
         yield self.charts

@@ -28,7 +28,7 @@ class WatchScreen(ChartScreen):
     screen_name = "watch"
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(self._panels_of_layout, self._title_of_layout)
         self.layouts = Layouts(self.app.settings.layouts, self.app.session)
         self.layout_name = self.layouts.known(self.app.settings.layout)
         panels = self.layout_panels()
@@ -49,10 +49,10 @@ class WatchScreen(ChartScreen):
             self.app.session.set("watch.panel", self.charts.focused_panel)
         self.app.session.set("watch.tab", WATCH_TABS[self.charts.tab_index].id)
 
-    def layout_panels(self) -> PanelSizes:
+    def _panels_of_layout(self) -> PanelSizes:
         return layout_panels(self.layouts.sizes(self.layout_name), self.state)
 
-    def layout_title(self) -> str:
+    def _title_of_layout(self) -> str:
         return f"{self.layout_name}*" if self.layouts.is_changed(self.layout_name) else self.layout_name
 
     def action_step_back(self) -> None:
