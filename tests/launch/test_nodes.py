@@ -24,8 +24,8 @@ from tuitrain.launch import LaunchError
 from tuitrain.launch.local import new_run
 from tuitrain.launch.nodes import start
 from tuitrain.launch.nodes.connection import Address, Listener, ask, check_port, connect
+from tuitrain.launch.nodes.member import Member
 from tuitrain.launch.nodes.messages import Facts, Hello, Over
-from tuitrain.launch.nodes.place import Place
 from tuitrain.runs import LogFollower, RunDirectory, RunMetadata, Status, read_snapshot
 
 PATIENCE_S = 60.0
@@ -261,14 +261,14 @@ def test_a_node_finds_the_run_only_where_it_is_shared_and_configured_alike(
     monkeypatch.setattr(start, "SHARED_S", 0.0)
     run = new_run(tmp_path / "runs", load_config("llama2-tiny"))
     address = Address("127.0.0.1", free_port())
-    place = Place(1, Nodes(count=2, least=2, rendezvous=str(address)))
+    member = Member(1, Nodes(count=2, least=2, rendezvous=str(address)))
     listener = Listener(address.port, Facts(run_id=run.run_id, nodes=2, least=2, gpus=1, host="b"), __version__)
     try:
-        found, facts = start.find_run(place, tmp_path / "runs", lambda: None)
+        found, facts = start.find_run(member, tmp_path / "runs", lambda: None)
         assert (found.path, facts.gpus) == (run.path, 1)
         with pytest.raises(LaunchError, match="the nodes need a file system that they share"):
-            start.find_run(place, tmp_path / "elsewhere", lambda: None)
-        other = Place(1, Nodes(count=2, least=1, rendezvous=str(address)))
+            start.find_run(member, tmp_path / "elsewhere", lambda: None)
+        other = Member(1, Nodes(count=2, least=1, rendezvous=str(address)))
         with pytest.raises(LaunchError, match="Node 0 was started with --nodes 2: give every node the same"):
             start.find_run(other, tmp_path / "runs", lambda: None)
     finally:

@@ -26,7 +26,7 @@ from tuitrain.launch.local import (
     wrapped_command,
 )
 from tuitrain.launch.machine import find_machine, training_device
-from tuitrain.launch.nodes.place import Place
+from tuitrain.launch.nodes.member import Member
 from tuitrain.launch.nodes.start import join_command
 from tuitrain.launch.plan import make_plan
 from tuitrain.launch.plan_view import plan_json, plan_rows
@@ -37,10 +37,10 @@ from tuitrain.runs.foreign import Given
 
 @dataclass(frozen=True)
 class Here(Starter):
-    """Starts runs as processes of this machine. place: which of several nodes it is."""
+    """Starts runs as processes of this machine. member: which of several nodes it is."""
 
     smoke: bool
-    place: Place | None
+    member: Member | None
 
     def command(self, command: Sequence[str], log: Path | None, grace_s: float | None, given: Given) -> None:
         """Start the command of another training program in a new run directory, and stay with it."""
@@ -56,28 +56,28 @@ class Here(Starter):
             return self._print_plan(config)
         if self.smoke:
             return self._try(config)
-        if self.place is not None and self.place.rank:
-            return join(self.place, self.directory, config, self.attachment, self.gpus, self.force)
-        nodes = self.place.nodes if self.place is not None else None
+        if self.member is not None and self.member.rank:
+            return join(self.member, self.directory, config, self.attachment, self.gpus, self.force)
+        nodes = self.member.nodes if self.member is not None else None
         started = start_run(
             config, self.directory, replace(self.label, name=config.name), gpus=self.gpus, force=self.force,
             retries=self.retries, nodes=nodes,
         )  # fmt: skip
         if started.note:
             say(started.note)
-        if self.place is not None:
-            say(self.place.next_command)
+        if self.member is not None:
+            say(self.member.next_command)
         return self.attachment.follow(started.run, started.process)
 
     def _print_plan(self, config: RunConfig) -> None:
         # A plan that does not fit is printed before the command fails.
-        nodes = self.place.nodes if self.place is not None else None
+        nodes = self.member.nodes if self.member is not None else None
         count = nodes.count if nodes is not None else 1
         machine, processes = find_machine(), preflight.check(config, gpus=self.gpus, force=True, nodes=nodes)
         plan = make_plan(config, training_device(config, machine), gpus=processes.count, nodes=count)
         run = RunDirectory(self.directory / planned_run_id(config.name))
-        if self.place is not None and self.place.rank:
-            command = join_command(run, self.place, processes.count // count)
+        if self.member is not None and self.member.rank:
+            command = join_command(run, self.member, processes.count // count)
         else:
             command = train_command(run, processes=processes.count, nodes=nodes)
         if self.as_json:

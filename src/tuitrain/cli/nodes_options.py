@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from tuitrain.launch.nodes.place import Place
+    from tuitrain.launch.nodes.member import Member
 
 Nodes = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Nodes that train together. --gpus counts those of each node.")
@@ -28,12 +28,12 @@ MinNodes = Annotated[
 ]  # fmt: skip
 
 
-def place_of(nodes: int | None, node_rank: int | None, rendezvous: str | None, min_nodes: int | None) -> Place | None:
+def member_of(nodes: int | None, node_rank: int | None, rendezvous: str | None, min_nodes: int | None) -> Member | None:
     """Which of several nodes this machine is; None without --node-rank. Raises BadParameter or LaunchError."""
     if nodes is None or node_rank is None or rendezvous is None:
         return None
     # Imported here: `--help` does without.
-    from tuitrain.launch.nodes.place import place
+    from tuitrain.launch.nodes.member import make_member
 
     if nodes == 1:
         raise typer.BadParameter("--nodes 1 is this machine alone: leave out --nodes, --node-rank and --rendezvous.")
@@ -41,4 +41,4 @@ def place_of(nodes: int | None, node_rank: int | None, rendezvous: str | None, m
         raise typer.BadParameter(f"--node-rank {node_rank}: the last of {nodes} nodes has --node-rank {nodes - 1}.")
     if min_nodes is not None and min_nodes > nodes:
         raise typer.BadParameter(f"--min-nodes {min_nodes} is more than --nodes {nodes}.")
-    return place(node_rank, nodes, min_nodes or nodes, rendezvous)
+    return make_member(node_rank, nodes, min_nodes or nodes, rendezvous)

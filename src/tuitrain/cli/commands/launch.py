@@ -179,7 +179,7 @@ def launch(
     else:
         from tuitrain.cli.launch_here import Here
 
-        starter = Here(**shared, smoke=smoke, place=nodes_options.place_of(nodes, node_rank, rendezvous, min_nodes))
+        starter = Here(**shared, smoke=smoke, member=nodes_options.member_of(nodes, node_rank, rendezvous, min_nodes))
     if command is not None:
         return starter.command(command, log, grace, given_by(maps, facts))
     return starter.train(list(map(preflight.with_absolute_paths, configs)))

@@ -52,31 +52,31 @@ def resume(
     from tuitrain.runs.remote import is_remote
 
     refuse(ctx, (DETACH_OR_FOREGROUND, SKIP_NEEDS_RETRIES, *BY_HAND))
-    place = nodes_options.place_of(nodes, node_rank, rendezvous, min_nodes)
+    member = nodes_options.member_of(nodes, node_rank, rendezvous, min_nodes)
     if ":" in run and is_remote(run):
-        if place is not None:
+        if member is not None:
             raise typer.BadParameter("--node-rank: only for a run in a directory of this machine.")
         return continue_on_host(ctx, "resume")
     attachment = Attachment(detach=detach, foreground=foreground, as_json=as_json)
     directory = find_own_one(run, runs_dir)
     if is_of_slurm(directory):
-        if gpus is not None or retries or place is not None:
+        if gpus is not None or retries or member is not None:
             raise typer.BadParameter("the job of this run has its size in submit.sh: change it there.")
         printed, job_id = console_bytes(directory), resume_job(directory, options.with_strategy(overrides, strategy))
         sentence = f"{directory.run_id} continues as job {job_id} of Slurm."
         return attachment.follow_job(directory, job_id, sentence, printed)
     overrides, before = options.with_strategy(overrides, strategy), directory.read_metadata()
-    if place is not None and place.rank:
+    if member is not None and member.rank:
         from tuitrain.cli.launch_nodes import join_resumed
 
-        return join_resumed(place, directory, overrides, attachment, gpus, force)
+        return join_resumed(member, directory, overrides, attachment, gpus, force)
     resumed = resume_run(
         directory, overrides, gpus=gpus, force=force, retries=Retries(retries, skip_bad_batch),
-        nodes=place.nodes if place is not None else None,
+        nodes=member.nodes if member is not None else None,
     )  # fmt: skip
     say(f"{directory.run_id} continues from {resumed.checkpoint.name}.")
-    if place is not None:
-        say(place.next_command)
+    if member is not None:
+        say(member.next_command)
     elif before is not None and before.nodes is not None:
         say(f"It was on {before.nodes.count} nodes and is on this one now: for several give --nodes on each.")
     return attachment.follow(directory, resumed.process, resumed.console_bytes)

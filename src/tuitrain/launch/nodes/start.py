@@ -15,8 +15,8 @@ from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.local import NODE_AGENT, spawn
 from tuitrain.launch.nodes.connection import RETRY_S, Address, ask
 from tuitrain.launch.nodes.first import JOIN_S
+from tuitrain.launch.nodes.member import Member
 from tuitrain.launch.nodes.messages import Facts, Hello
-from tuitrain.launch.nodes.place import Place
 from tuitrain.launch.resume import RESUME_CONFIG
 from tuitrain.runs import RunDirectory
 
@@ -24,9 +24,9 @@ SHARED_S = 30.0
 """How long a network file system may take to show the directory that the first node has made."""
 
 
-def find_run(place: Place, runs_dir: Path, waiting: Callable[[], object]) -> tuple[RunDirectory, Facts]:
+def find_run(member: Member, runs_dir: Path, waiting: Callable[[], object]) -> tuple[RunDirectory, Facts]:
     """The run of the first node, for which this waits. waiting: called while it is not there. Raises LaunchError."""
-    nodes = place.nodes
+    nodes = member.nodes
     facts = ask(Address.parse(nodes.rendezvous), Hello(version=__version__), JOIN_S, waiting)
     if (facts.nodes, facts.least) != (nodes.count, nodes.least):
         flags = f"--nodes {facts.nodes}" + (f" --min-nodes {facts.least}" if facts.least < facts.nodes else "")
@@ -59,14 +59,14 @@ def check_config(run: RunDirectory, mine: RunConfig) -> RunConfig:
     return theirs
 
 
-def join_run(run: RunDirectory, place: Place, gpus: int) -> subprocess.Popen[bytes]:
+def join_run(run: RunDirectory, member: Member, gpus: int) -> subprocess.Popen[bytes]:
     """Start what takes part in the run on this node, in a session of its own. Raises OSError."""
-    return spawn(run, join_command(run, place, gpus), gpus, console_path=run.path / place.console)
+    return spawn(run, join_command(run, member, gpus), gpus, console_path=run.path / member.console)
 
 
-def join_command(run: RunDirectory, place: Place, gpus: int) -> list[str]:
+def join_command(run: RunDirectory, member: Member, gpus: int) -> list[str]:
     """The command line of what takes part in the run on this node. gpus: its processes."""
     return [
-        sys.executable, "-m", NODE_AGENT, f"--rendezvous={place.nodes.rendezvous}", f"--node-rank={place.rank}",
+        sys.executable, "-m", NODE_AGENT, f"--rendezvous={member.nodes.rendezvous}", f"--node-rank={member.rank}",
         f"--gpus={gpus}", str(run.path),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which of the nodes of a run a machine is."""
+"""A machine as one of the nodes of a run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tuitrain.launch.nodes.connection import Address, check_port
 
 
 @dataclass(frozen=True)
-class Place:
-    """One of the nodes, by its rank."""
+class Member:
+    """This machine as one of the nodes of a run, by its rank."""
 
     rank: int
     nodes: Nodes
@@ -28,12 +28,12 @@ class Place:
         return f"The run begins once the other nodes are here: the same command there, with --node-rank {ranks}."
 
 
-def place(rank: int, count: int, least: int, rendezvous: str) -> Place:
-    """A place from the options of `launch`.
+def make_member(rank: int, count: int, least: int, rendezvous: str) -> Member:
+    """A member from the options of `launch`.
 
     Raises LaunchError for a rendezvous that is none, or whose port the first node, if it is this one, cannot use.
     """
     address = Address.parse(rendezvous)
     if rank == 0:
         check_port(address.port)
-    return Place(rank, Nodes(count=count, least=least, rendezvous=str(address)))
+    return Member(rank, Nodes(count=count, least=least, rendezvous=str(address)))
