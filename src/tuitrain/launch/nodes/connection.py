@@ -19,7 +19,7 @@ from tuitrain.launch.nodes.messages import AnyMessage, Facts, Hello, Refused, de
 
 BEAT_S = 1.0
 SILENCE_S = 15.0
-"""After so long without a sign of life a node counts as lost: its machine or the network is gone."""
+"""After so long without a heartbeat a node counts as lost: its machine or the network is gone."""
 RETRY_S = 0.5
 ANSWER_S = 5.0
 _MOST_BYTES = 1 << 20
@@ -51,13 +51,18 @@ class Address:
 
 @dataclass(frozen=True)
 class Lost:
-    """A connection has ended. silent: not closed by the other side, but without a sign of life."""
+    """A connection has ended. silent: not closed by the other side, but without a heartbeat."""
 
     silent: bool
 
+    def sentence(self, rank: int, host: str) -> str:
+        """Which node was lost, and how that was noticed."""
+        how = f"no heartbeat for {SILENCE_S:g} s" if self.silent else "its connection was closed"
+        return f"Node {rank} ({host}) was lost: {how}."
+
 
 class Connection:
-    """One end of a connection: a thread reads it, another gives signs of life."""
+    """One end of a connection: a thread reads it, another sends heartbeats."""
 
     def __init__(self, connected: socket.socket, received: Callable[[AnyMessage | Lost], object]) -> None:
         """received: gets each message, and at last Lost, in the thread that reads."""
@@ -276,8 +281,8 @@ def connect(
             if time.monotonic() >= deadline:
                 why = error.strerror or str(error) or type(error).__name__
                 raise LaunchError(
-                    f"No node of rank 0 has come to {address} within {patience_s / 60:.3g} minutes ({why}): start it "
-                    "there with --node-rank 0.",
+                    f"No node of rank 0 has answered at {address} within {patience_s / 60:.3g} minutes ({why}): start "
+                    "it there with --node-rank 0.",
                     exit_code=1,
                 ) from None
         waiting()

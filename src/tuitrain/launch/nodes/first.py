@@ -22,7 +22,7 @@ from tuitrain.events.lock import lock_held
 from tuitrain.events.peers import mark_failure, marked_failures
 from tuitrain.events.requests import is_requested
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.nodes.connection import SILENCE_S, Address, Listener, Lost, port_sentence
+from tuitrain.launch.nodes.connection import Address, Listener, Lost, port_sentence
 from tuitrain.launch.nodes.messages import Abort, Ended, Facts, Over, Round
 from tuitrain.launch.nodes.signals import Signals
 from tuitrain.launch.nodes.torchrun import Torchrun
@@ -98,10 +98,11 @@ class FirstNode:
                 heartbeat = time.monotonic() + HEARTBEAT_S
             if self._is_stopped():
                 by = f" by {self._signals.stop.name}" if self._signals.stop is not None else ""
-                self._end("stopped", f"stopped{by} before the other nodes came")
+                self._end("stopped", f"stopped{by} before the other nodes connected")
                 return self._signals.stop_code
             if time.monotonic() >= deadline:
-                late = f"{names(missing).capitalize()} did not come to {self._address} within {JOIN_S / 60:.3g} minutes"
+                who = names(missing).capitalize()
+                late = f"{who} did not connect to {self._address} within {JOIN_S / 60:.3g} minutes"
                 if self._listener.ranks and self._largest() is not None:
                     self._write(Alert(level="warning", code="nodes", message=f"{late}: the run begins without."))
                     return None
@@ -150,7 +151,7 @@ class FirstNode:
             if isinstance(message, Ended) and message.id == order.id:
                 ended.add(rank)
             elif isinstance(message, Lost) and rank not in lost:
-                lost[rank] = self._lost_sentence(rank, message)
+                lost[rank] = message.sentence(rank, self._listener.hosts.get(rank, "n/a"))
                 mark_failure(self._run.path, order.id, f"node-{rank}", lost[rank])
                 self._listener.tell(Abort(id=order.id))
             else:
@@ -193,10 +194,6 @@ class FirstNode:
         print(message, file=sys.stderr, flush=True)
         self._write(Alert(level="warning", code="restart", message=message, step=step))
         return True
-
-    def _lost_sentence(self, rank: int, lost: Lost) -> str:
-        how = f"no sign of life for {SILENCE_S:g} s" if lost.silent else "its connection was closed"
-        return f"Node {rank} ({self._listener.hosts.get(rank, 'n/a')}) was lost: {how}."
 
     def _next(self, react: Callable[[int, object], None]) -> None:
         try:

@@ -12,7 +12,7 @@ from tuitrain import __version__
 from tuitrain.events import End, EventWriter
 from tuitrain.events.lock import lock_held, no_locks_sentence
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.nodes.connection import SILENCE_S, Address, Connection, Lost, connect
+from tuitrain.launch.nodes.connection import Address, Connection, Lost, connect
 from tuitrain.launch.nodes.first import FAILURE, JOIN_S, POLL_S, SAVE_S
 from tuitrain.launch.nodes.messages import Abort, AnyMessage, Ended, Hello, Over, Round
 from tuitrain.launch.nodes.signals import Signals
@@ -91,8 +91,7 @@ class OtherNode:
 
     def _stay_behind(self, host: str, lost: Lost) -> int:
         """End this node, and the run where nobody else does: its writer may have died with the first node."""
-        how = f"no sign of life for {SILENCE_S:g} s" if lost.silent else "its connection was closed"
-        sentence = f"Node 0 ({host}) was lost: {how}."
+        sentence = lost.sentence(0, host)
         print(sentence, file=sys.stderr, flush=True)
         self._finish(ALONE_S)
         size, since = self._log_bytes(), time.monotonic()
@@ -117,4 +116,4 @@ class OtherNode:
 
     def _give_up_if_stopped(self) -> None:
         if self._signals.stop is not None:
-            raise LaunchError("It was stopped before the first node came.", exit_code=self._signals.stop_code)
+            raise LaunchError("It was stopped before the first node answered.", exit_code=self._signals.stop_code)
