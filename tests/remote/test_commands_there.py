@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -13,12 +14,13 @@ from tests.remote.conftest import LocalSsh
 from tests.support import write_run
 from tuitrain.cli.app import command_line
 from tuitrain.launch import LaunchError
-from tuitrain.runs import RunDirectory, RunMetadata
+from tuitrain.runs import RunDirectory, RunMetadata, RunNotFoundError
 
 _FAKE = """#!/bin/sh
 [ "$1" = --version ] && { echo 'tuitrain 0.1.0'; exit; }
 for w; do printf '%s\\n' "$w"; done >"$WORDS"
 [ "$1" = -m ] && shift 2
+[ -z "$SAYS" ] || echo "$SAYS" >&2
 case $1 in queue) echo '[{"position": 1, "run_id": "a", "processes": 2, "on_gpu": true}]'; exit;; esac
 case $1 in stop) printf '[{"run_id": "%s", "status": "stopped"}]\\n' "${2##*/}"; exit 1;; esac
 case $* in *bad=*) echo 'tuitrain: bad is not a key.' >&2; exit 2;; esac
@@ -103,6 +105,31 @@ def test_the_queue_there_is_that_of_the_tuitrain_there(
     # It would have been the queue of this machine.
     with pytest.raises(typer.BadParameter, match=r"--host=here: stands before move: .* HOST:PATH"):
         cli("queue", "here:", "move", "latest", "1")
+
+
+@pytest.mark.usefixtures("words")
+def test_what_the_tuitrain_there_says_of_its_queue_is_said_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = a_run(tmp_path / "runs", queued=1.0)
+    monkeypatch.setenv("SAYS", "/runs/.queue/1-b.json is not an entry of the queue (it is empty).")
+    for arguments in ((f"here:{tmp_path}/runs",), ("move", f"here:{run.path}", "1"), ("rm", f"here:{run.path}")):
+        cli("queue", *arguments, "--json")
+        said = capsys.readouterr()
+        assert said.err == "here: /runs/.queue/1-b.json is not an entry of the queue (it is empty).\n"
+        assert [row["run_id"] for row in json.loads(said.out)] == ["a"]
+
+
+def test_the_queue_of_a_directory_that_is_not_there_is_none_and_that_before_the_first_run_is_empty(
+    words: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (("here:nosuch",), ("--host", f"here:{tmp_path}/nosuch"), ("--runs-dir", "nosuch")):
+        with pytest.raises(RunNotFoundError, match=r"[Tt]here is no directory"):
+            cli("queue", *arguments)
+    cli("queue", "here:")
+    cli("queue")
+    assert capsys.readouterr().err == "The queue is empty.\n" * 2
+    assert not words.exists() and not (tmp_path / "nosuch").exists()
 
 
 def test_the_python_that_started_a_run_serves_where_no_tuitrain_is_found(words: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -57,12 +57,17 @@ def place_on(host: str) -> Address:
 
 
 def run_command(
-    run: RunDirectory, command: str, words: Sequence[str], *, codes: Collection[int] = (0,)
+    run: RunDirectory,
+    command: str,
+    words: Sequence[str],
+    *,
+    say: Callable[[str], object] | None = None,
+    codes: Collection[int] = (0,),
 ) -> tuple[RemoteMachine, Any]:
     """Run a command of tuitrain, such as `queue rm`, on a run where that is, with --json; returns what it printed.
 
-    It is the tuitrain that is found there, else that of the Python which the run was started with. codes: of an exit
-    that is no failure. Raises LaunchError, RemoteError.
+    It is the tuitrain that is found there, else that of the Python which the run was started with. say:
+    called with what it said. codes: of an exit that is no failure. Raises LaunchError, RemoteError.
     """
     from tuitrain.launch.host.machine import probe, required
     from tuitrain.launch.host.start import RemoteDirectory, run_tuitrain
@@ -78,7 +83,8 @@ def run_command(
     path = PurePosixPath(machine.path_of(address))
     path = path.parent if path.name == run.metrics.name else path
     words = [*command.split(), str(path), *words, "--json", f"--runs-dir={path.parent}"]
-    printed = run_tuitrain(RemoteDirectory(machine, machine.home), words, program=program, codes=codes, ask=may_ask())
+    at = RemoteDirectory(machine, machine.home)
+    printed = run_tuitrain(at, words, program=program, say=say, codes=codes, ask=may_ask())
     return machine, parsed(machine.host, printed)
 
 

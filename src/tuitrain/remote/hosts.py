@@ -27,16 +27,17 @@ def host_address(text: str) -> Address:
     Raises AddressError, SettingsError.
     """
     address = _address(text)
-    if _has_path(text):
+    if has_path(text):
         return address
     return next((each for each in hosts_of_settings() if each.host == address.host), address)
 
 
 def _address(text: str) -> Address:
-    if _has_path(text):
+    if has_path(text):
         return parse_address(text)
     return Address(checked_host(text.removesuffix(":")), str(DEFAULT_RUNS_DIR))
 
 
-def _has_path(text: str) -> bool:
+def has_path(text: str) -> bool:
+    """Whether a place on another machine is more than its host."""
     return is_address(text.removesuffix(":"))

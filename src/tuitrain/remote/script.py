@@ -36,12 +36,14 @@ def run_script(
     *,
     data: Iterable[bytes] = (),
     line: Callable[[str], object] | None = None,
+    say: Callable[[str], object] | None = None,
     codes: Collection[int] = (0,),
     ask: bool = False,
 ) -> str:
     """Run a script with these words as `$1`, `$2` and so on, and data as its input; returns what it printed.
 
-    line: called with each line as it comes, safe to show. codes: of an exit that is no failure. ask: whether `ssh` may
+    line: called with each line as it comes, safe to show. say: with each that it wrote to its standard error, where it
+    did not fail. codes: of an exit that is no failure. ask: whether `ssh` may
     ask questions on the terminal. Raises RemoteError, ScriptError, and ValueError for a word with a NUL.
     """
     command, first = [*ssh_command(host, ask=ask), "--", host, agent.BOOTSTRAP], program(script, words)
@@ -72,6 +74,9 @@ def run_script(
         raise RemoteError(host, last or f"the connection was lost (ssh ended with {process.returncode})")
     if process.returncode not in codes:
         raise ScriptError(host, process.returncode, said.strip())
+    if say is not None:
+        for each in said.splitlines():
+            say(f"{host}: {each}")
     return printed
 
 

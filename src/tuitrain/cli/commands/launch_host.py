@@ -75,12 +75,14 @@ def launch_on_host(ctx: typer.Context, command: Sequence[str] | None) -> None:
     after = [] if command is None else ["--", *command]
     if given["dry_run"] or given["smoke"]:
         asked = ["--json"] if given["as_json"] else []
-        start.run_tuitrain(at, [*words, *asked, *after], line=print, ask=ask)
+        start.run_tuitrain(at, [*words, *asked, *after], line=print, say=say, ask=ask)
         return None
     many = _is_sweep(given) or given["queue"]
     words += ["--json"] if many else ["--detach", "--json"]
     tmux = f"tuitrain-{given['name'] or 'run'}-{secrets.token_hex(2)}".replace(".", "-") if given["tmux"] else ""
-    document = parsed(machine.host, start.run_tuitrain(at, [*words, *after], tmux=tmux, ask=ask))
+    # A single one says commands for there.
+    printed = start.run_tuitrain(at, [*words, *after], tmux=tmux, say=say if many else None, ask=ask)
+    document = parsed(machine.host, printed)
     if tmux:
         say(f"In the tmux session {tmux}: ssh -t {machine.host} tmux attach -t {tmux}")
     return stay(machine, document, detach=given["detach"] or many, foreground=given["foreground"],

@@ -41,7 +41,7 @@ def queue(
         bool, typer.Option("--systemd", help="Print a unit, and a line for cron, that go on with the queue at boot.")
     ] = False,
     as_json: options.Json = False,
-    runs_dir: options.RunsDir = None,
+    runs_dir: options.ExistingRunsDir = None,
 ) -> None:
     """\b
     Examples:
@@ -103,7 +103,7 @@ def move(
 
     found = find_own_one(run, runs_dir, requests=True)
     if found.remote:
-        return _print(run_command(found, "queue move", [str(position)])[1], as_json)
+        return _print(run_command(found, "queue move", [str(position)], say=say)[1], as_json)
     move_to(found, position)
     return show_queue(runs_dir, as_json)
 
@@ -146,7 +146,7 @@ def _taken_out_there(runs: list[RunDirectory]) -> Any:
     rows, refusals = None, []
     for run in runs:
         try:
-            rows = run_command(run, "queue rm", [])[1]
+            rows = run_command(run, "queue rm", [], say=say)[1]
         except LaunchError as error:
             if error.exit_code != 3:
                 raise
@@ -178,16 +178,23 @@ def show_queue(flag: Path | None, as_json: bool) -> None:
 
 
 def _queue_of_host(host: str) -> Any:
-    """What `queue --json` prints there. Raises LaunchError, RemoteError, SettingsError."""
+    """What `queue --json` prints there. Raises LaunchError, RemoteError, RunNotFoundError, SettingsError."""
     from tuitrain.cli.remote_commands import may_ask, parsed, place_on
     from tuitrain.launch.host.machine import probe, required
     from tuitrain.launch.host.start import RemoteDirectory, run_tuitrain
+    from tuitrain.remote.hosts import has_path
+    from tuitrain.runs import RunNotFoundError
 
     address = place_on(host)
-    machine = probe(address.host, ask=may_ask())
+    machine = probe(address.host, [address.path or "."], ask=may_ask(), more='if [ -d "$1" ]; then echo "runs $1"; fi')
+    if "runs" not in machine.facts:
+        if has_path(host):
+            raise RunNotFoundError(f"There is no directory {address}.")
+        return []
     required(machine)
     words = ["queue", "--json", f"--runs-dir={machine.path_of(address)}"]
-    return parsed(machine.host, run_tuitrain(RemoteDirectory(machine, machine.home), words, ask=may_ask()))
+    at = RemoteDirectory(machine, machine.home)
+    return parsed(machine.host, run_tuitrain(at, words, say=say, ask=may_ask()))
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -114,14 +114,15 @@ def run_tuitrain(
     program: Sequence[str] = (),
     tmux: str = "",
     line: Callable[[str], object] | None = None,
+    say: Callable[[str], object] | None = None,
     codes: Collection[int] = (0,),
     ask: bool = False,
 ) -> str:
     """Run tuitrain there with these arguments; returns what it printed. codes: of an exit that is no failure.
 
     program: the words that start tuitrain, where not that which was found there. tmux: the name of a session of tmux to
-    run it in. line: called with each line that it prints, as it comes. Raises RemoteError, and LaunchError with what it
-    said and its exit code.
+    run it in. line: called with each line that it prints, as it comes. say: with each line of its standard
+    error, where it did not fail. Raises RemoteError, and LaunchError with what it said and its exit code.
     """
     machine = at.machine
     sent = msgspec.json.encode(at.sent).decode() if at.sent is not None else ""
@@ -130,7 +131,7 @@ def run_tuitrain(
     try:
         first, *more = program or [machine.tuitrain]
         words = [at.directory, first, sent, *names, *more, *words]
-        return run_script(machine.host, script, words, line=line, codes=codes, ask=ask)
+        return run_script(machine.host, script, words, line=line, say=say, codes=codes, ask=ask)
     except ScriptError as error:
         lines = [each.removeprefix("tuitrain: ") for each in error.text.splitlines() if each.strip()]
         message = "\n".join(f"{machine.host}: {each}" for each in lines) or str(error)
