@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
+from tuitrain.plots.charts.drawing import draw
 from tuitrain.plots.model import ChartOptions, Curve, Plot
-from tuitrain.tui.charts.drawing import draw
 
 PANELS, COLUMNS, ROWS, POINTS = 6, 58, 13, 464
 

@@ -23,12 +23,12 @@ from tuitrain.export.draw import PIXEL_COLUMNS, draw
 from tuitrain.export.figures import panel_figure
 from tuitrain.export.style import BLUE, VERMILLION, figure_style, tick_label
 from tuitrain.plots.axes import X_AXES, Range
+from tuitrain.plots.charts.drawing import draw as draw_in_terminal
 from tuitrain.plots.limits import limits
 from tuitrain.plots.model import ChartOptions, Curve, HeatMap, Level, Marker, Plot, Points
 from tuitrain.plots.panels import panel_of
 from tuitrain.plots.request import PlotRequest, PlotRun
 from tuitrain.runs import RunHistory
-from tuitrain.tui.charts.drawing import draw as draw_in_terminal
 from tuitrain.tui.text import plain
 
 STEPS = np.arange(1.0, 101.0)

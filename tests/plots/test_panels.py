@@ -13,11 +13,11 @@ from tuitrain.analysis.metrics import METRICS
 from tuitrain.config import load_config
 from tuitrain.events import Eval, Step
 from tuitrain.plots.axes import X_AXES
+from tuitrain.plots.charts.drawing import draw
 from tuitrain.plots.model import Plot
 from tuitrain.plots.panels import PANELS, Panel, panel_of, recorded_metrics
 from tuitrain.plots.panels.builders import short
 from tuitrain.runs import Status
-from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.frame import view_of
 from tuitrain.tui.text import plain, width
 from tuitrain.tui.view_state import ViewState

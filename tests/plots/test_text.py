@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tuitrain.plots.axes import Range
+from tuitrain.plots.charts.drawing import draw
 from tuitrain.plots.model import STAR, ChartOptions, Curve, HeatMap, Level, Marker, Plot, Points
 from tuitrain.plots.terminal import fit, line, render, width
 from tuitrain.plots.text import LEAST_COLUMNS, LEAST_ROWS, chart_text, draw_text
 from tuitrain.text import clean
-from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.text import plain
 
 STEPS = np.arange(1.0, 201.0)

@@ -18,10 +18,10 @@ from tests.tui.conftest import chart, chart_of, charts_in_sight, dashboard, runn
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter
 from tuitrain.plots.axes import Range
+from tuitrain.plots.charts.drawing import draw
 from tuitrain.plots.model import ChartOptions, Curve, Plot
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
-from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.settings import Settings
 from tuitrain.tui.widgets.chart import Chart
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuitrain.plots.axes import Range
+from tuitrain.plots.charts.drawing import draw
 from tuitrain.plots.model import SUPERSEDED, ChartOptions, Curve, Level, Marker, Plot, Points
-from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.text import plain, width
 
 

@@ -12,11 +12,11 @@ import pytest
 from tests.extremes import extreme_history
 from tuitrain.events import Eval, Step
 from tuitrain.plots.axes import X_AXES, Range
+from tuitrain.plots.charts.border import Drawing
+from tuitrain.plots.charts.drawing import draw
 from tuitrain.plots.model import ChartOptions, Curve, HeatMap, Plot
 from tuitrain.plots.panels.catalog import PANELS, panel_of
 from tuitrain.runs import RunHistory
-from tuitrain.tui.charts.border import Drawing
-from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.frame import view_of
 from tuitrain.tui.text import plain

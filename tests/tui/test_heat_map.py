@@ -10,9 +10,9 @@ import pytest
 
 from tests.tui.rich_run import records, view
 from tuitrain.plots.axes import Range
+from tuitrain.plots.charts.drawing import draw
 from tuitrain.plots.model import ChartOptions, HeatMap
 from tuitrain.plots.panels import panel_of
-from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.text import plain, width
 from tuitrain.tui.view_state import ViewState
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tuitrain.plots.charts.drawing import draw
 from tuitrain.plots.legend import short_names
 from tuitrain.plots.model import ChartOptions, Curve, Plot, Points
 from tuitrain.plots.roles import glyph, hollow_glyph
-from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.text import plain, width
 
 

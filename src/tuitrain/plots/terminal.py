@@ -5,11 +5,12 @@ A role names what a piece of text means (`quiet`, `warn`, `run0`); a palette tur
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.color import ColorSystem
 from rich.style import Style
 
@@ -93,6 +94,27 @@ def join(groups: Iterable[Line], between: Line) -> Line:
         if group:
             result += [*between, *group] if result else group
     return tuple(result)
+
+
+def align(text: str, cells: int, right: bool = False) -> str:
+    """Text at exactly this width, at the left or at the right of it."""
+    text = clean(text)
+    missing = cells - cell_len(text)
+    if missing < 0:
+        return set_cell_size(text, cells - 1) + "…" if cells > 0 else ""
+    return " " * missing + text if right else text + " " * missing
+
+
+def wrap(text: str, cells: int) -> list[str]:
+    """One paragraph in rows of at most `cells` cells, broken at spaces where there are any."""
+    rows: list[str] = []
+    for word in re.findall(r"\s*\S+|\s+$", clean(text)) or [""]:
+        if rows and cell_len(rows[-1]) + cell_len(word) <= cells:
+            rows[-1] += word
+            continue
+        word = word.lstrip() if rows else word
+        rows += chop_cells(word, max(cells, 2)) or [""]
+    return rows
 
 
 def render(lines: Iterable[Line], color: bool) -> str:

@@ -8,6 +8,7 @@ from itertools import islice
 
 from tuitrain.alerts import Rules, watched_history
 from tuitrain.plots.axes import XAxis
+from tuitrain.plots.charts.drawing import draw
 from tuitrain.plots.model import ChartOptions, Plot
 from tuitrain.plots.panels.choice import layout_panels, with_own
 from tuitrain.plots.panels.layouts import SHIPPED, Sizes, parse
@@ -15,7 +16,6 @@ from tuitrain.plots.terminal import render
 from tuitrain.runs import RunDirectory, RunHistory, derive_status, open_follower
 from tuitrain.runs.updates import UpdatedRun
 from tuitrain.tui.arrangement import GRID_UNITS, HEADER_ROWS, LEAST_CHART_ROWS, arrange
-from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.content.headline import header
 from tuitrain.tui.content.tabs import alert_count, alerts
 from tuitrain.tui.text import Line, Span, crop, line

@@ -1,4 +1,4 @@
-"""Lines of text with roles, laid out: aligned, spread, joined, wrapped, and blocks of them side by side."""
+"""Lines of text with roles, laid out on a screen: spread over its width, in paragraphs, in blocks side by side."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from rich.cells import cell_len, chop_cells, set_cell_size
-
-from tuitrain.plots.terminal import Line, Span, crop, fit, join, line, plain, width
-from tuitrain.text import clean
+from tuitrain.plots.terminal import Line, Span, align, crop, fit, join, line, plain, width, wrap
 
 __all__ = [
     "Line", "Span", "align", "crop", "fit", "join", "line", "marked", "paragraphs",
@@ -18,15 +15,6 @@ __all__ = [
 
 _LEAST_CELLS = 12
 """Of a wrapped text, however little room there is."""
-
-
-def align(text: str, cells: int, right: bool = False) -> str:
-    """Text at exactly this width, at the left or at the right of it."""
-    text = clean(text)
-    missing = cells - cell_len(text)
-    if missing < 0:
-        return set_cell_size(text, cells - 1) + "…" if cells > 0 else ""
-    return " " * missing + text if right else text + " " * missing
 
 
 def spread(groups: Sequence[Line], cells: int) -> Line | None:
@@ -60,18 +48,6 @@ def paragraphs(text: str, cells: int, role: str = "text", first: Line = ()) -> l
     indent = line(" " * width(first))
     rows = [row for paragraph in text.split("\n") for row in wrap(paragraph, max(cells - width(first), _LEAST_CELLS))]
     return [(*(indent if number else first), Span(row, role)) for number, row in enumerate(rows)]
-
-
-def wrap(text: str, cells: int) -> list[str]:
-    """One paragraph in rows of at most `cells` cells, broken at spaces where there are any."""
-    rows: list[str] = []
-    for word in re.findall(r"\s*\S+|\s+$", clean(text)) or [""]:
-        if rows and cell_len(rows[-1]) + cell_len(word) <= cells:
-            rows[-1] += word
-            continue
-        word = word.lstrip() if rows else word
-        rows += chop_cells(word, max(cells, 2)) or [""]
-    return rows
 
 
 def side_by_side(blocks: Sequence[Sequence[Line]], cells: int, count: int) -> list[Line]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tuitrain.plots.axes import Range
+from tuitrain.plots.charts.border import Area, Drawing
+from tuitrain.plots.charts.drawing import draw
 from tuitrain.plots.limits import x_range
 from tuitrain.plots.model import ChartOptions, HeatMap, Plot
-from tuitrain.tui.charts.border import Area, Drawing
-from tuitrain.tui.charts.drawing import draw
 from tuitrain.tui.text import Line
 from tuitrain.tui.widgets.lines import Lines
 

@@ -12,9 +12,9 @@ from tuitrain.plots.canvas import Canvas
 from tuitrain.plots.legend import GAP, fitting_legend
 from tuitrain.plots.limits import Limits
 from tuitrain.plots.model import ChartOptions, Plot
+from tuitrain.plots.terminal import Line, Span, crop, join, line, width, wrap
 from tuitrain.plots.ticks import range_text
 from tuitrain.plots.x_scale import XScale
-from tuitrain.tui.text import Line, Span, crop, join, line, width, wrap
 
 
 class Area(NamedTuple):

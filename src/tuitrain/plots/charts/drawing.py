@@ -11,6 +11,8 @@ from itertools import chain
 
 from tuitrain.plots import raster, text
 from tuitrain.plots.canvas import Canvas
+from tuitrain.plots.charts.border import Area, Drawing, draw_empty, framed, room_for_values, top
+from tuitrain.plots.charts.heat_map import draw_heat_map
 from tuitrain.plots.layers import draw_layers, row_of
 from tuitrain.plots.legend import GAP, legend_rows, wrapped
 from tuitrain.plots.limits import Limits, has_log_x, limits, steady_x, x_range
@@ -18,12 +20,10 @@ from tuitrain.plots.model import ChartOptions, HeatMap, Plot
 from tuitrain.plots.readout import readout
 from tuitrain.plots.recent import recent_range
 from tuitrain.plots.strokes import uncrowded
+from tuitrain.plots.terminal import Line, Span, fit, join, line
 from tuitrain.plots.ticks import y_ticks
 from tuitrain.plots.x_scale import XScale
 from tuitrain.text import shortened
-from tuitrain.tui.charts.border import Area, Drawing, draw_empty, framed, room_for_values, top
-from tuitrain.tui.charts.heat_map import draw_heat_map
-from tuitrain.tui.text import Line, Span, fit, join, line
 
 _ROWS_WITH_NOTE = 8
 _USUAL_TITLE = 28

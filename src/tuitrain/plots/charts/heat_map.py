@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from tuitrain.plots.axes import Range
 from tuitrain.plots.canvas import Canvas
+from tuitrain.plots.charts.border import Area, Drawing, draw_empty, framed, room_for_values, top
 from tuitrain.plots.legend import GAP
 from tuitrain.plots.limits import Limits, steady_x
 from tuitrain.plots.model import ChartOptions, HeatMap
 from tuitrain.plots.readout import readout_of_map
 from tuitrain.plots.shades import SHADES, draw_shades, power_label, row_names
+from tuitrain.plots.terminal import Line, Span, align, join, line, width
 from tuitrain.plots.x_scale import XScale
-from tuitrain.tui.charts.border import Area, Drawing, draw_empty, framed, room_for_values, top
-from tuitrain.tui.text import Line, Span, align, join, line, width
 
 _MIN_ROWS, _MIN_COLUMNS = 4, 8
 
