@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,11 @@ from tests.remote.conftest import LocalSsh
 from tests.remote.test_ssh import output, tuitrain
 from tests.support import write_run
 from tuitrain.cli.commands.ls import _is_address
+from tuitrain.cli.lookup import find_one
 from tuitrain.remote import sync
 from tuitrain.remote.hosts import hosts_of_settings
+from tuitrain.runs import RunMetadata, RunNotFoundError, find_runs, read_snapshot
+from tuitrain.runs.remote import ENDS, find_remote_runs
 from tuitrain.settings import SettingsError
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.content.headline import header
@@ -75,6 +79,77 @@ def test_a_host_alone_is_the_folder_of_its_runs_and_not_its_home(
     shutil.rmtree(home / "runs")
     gone = tuitrain("show", "b:")
     assert gone.returncode == 3 and gone.stderr.startswith("tuitrain: b:runs")
+
+
+def test_a_run_there_is_found_by_what_names_one_here(
+    local_ssh: LocalSsh, settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prefix, `latest` and a group after the folder of the runs, or alone after the host; one connection each."""
+    home = tmp_path / "home"
+    for number, group in (("1", None), ("2", "sweep"), ("3", "sweep")):
+        info = RunMetadata(name="base", created=float(number), group=group)
+        write_run(home / "runs", f"base-20260101-12000{number}-000{number}", steps=5, info=info)
+    write_run(home / "runs", "other-20260101-120000-0004", steps=5, info=RunMetadata(name="other", created=0.5))
+    local_ssh.use(f"sh -c 'cd {home}; exec sh \"$@\"' -")
+
+    def named(name: str) -> list[str]:
+        (runs,) = find_remote_runs([name], ENDS)
+        assert all(read_snapshot(run).step is not None for run in runs)
+        return [run.remote for run in runs]
+
+    ids = [f"a:runs/base-20260101-12000{number}-000{number}" for number in "123"]
+    for where in ("a:runs/", "a:", f"a:{home}/runs/"):
+        full = [each.replace("a:runs/", f"a:{home}/runs/" if "/home" in where else "a:runs/") for each in ids]
+        assert named(f"{where}latest") == full[2:]
+        assert named(f"{where}base-20260101-120001") == full[:1]
+        assert named(f"{where}group:sweep") == full[1:]
+    assert named("a:other") == ["a:runs/other-20260101-120000-0004"]
+    assert local_ssh.calls == 10
+    settings.write_text(f'hosts = ["a:{tmp_path}/data"]\n')
+    elsewhere = write_run(tmp_path / "data", "elsewhere", steps=5)
+    assert named("a:else") == [f"a:{elsewhere.path}"]
+
+
+def test_what_names_no_run_there_or_several_is_said_as_here(
+    local_ssh: LocalSsh, settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in "12":
+        info = RunMetadata(name="base", created=float(number), group="sweep")
+        write_run(tmp_path / "runs", f"base-20260101-12000{number}-000{number}", steps=5, info=info)
+    (tmp_path / "empty").mkdir()
+
+    def sentence(find: Callable[[], object]) -> str:
+        with pytest.raises(RunNotFoundError) as refused:
+            find()
+        return str(refused.value)
+
+    for folder, name in (("runs", "base"), ("runs", "bose"), ("runs", "x"), ("runs", "group:y"), ("empty", "latest")):
+        there = sentence(lambda: find_remote_runs([f"a:{folder}/{name}"], ENDS))  # noqa: B023
+        here = sentence(lambda: find_runs(name, Path(folder)))  # noqa: B023
+        assert there.replace("ls a:runs", "ls").replace(f"a:{folder}", folder) == here
+    several = sentence(lambda: find_one("a:runs/group:sweep", None, "ENDS"))
+    assert several.endswith("such as a:runs/base-20260101-120001-0001.")
+    for name in ("a:nosuch/base", "a:runs/base-20260101-120001-0001/metrics.jsonl/x"):
+        with pytest.raises(FileNotFoundError) as gone:
+            find_remote_runs([name], ENDS)
+        assert gone.value.filename == name
+
+
+def test_a_machine_without_a_run_yet_lists_none(
+    local_ssh: LocalSsh, settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    settings.write_text('hosts = ["a"]\n')
+    for words, where in ((["a:"], "a:runs"), (["a:empty"], "a:empty"), ([], "runs")):
+        listed = tuitrain("ls", *words)
+        host = "--host a " if words else ""
+        said = f"There are no runs in {where}. Start one: tuitrain launch {host}gpt2-tiny\n"
+        assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", said)
+    every = tuitrain("ls", "--all")
+    assert (every.returncode, every.stdout, every.stderr) == (0, "runs: no runs\na:runs: no runs\n", "")
+    assert tuitrain("ls", "a:nosuch").returncode == 3
 
 
 def test_a_host_that_never_answers_is_given_up(local_ssh: LocalSsh, settings: Path, tmp_path: Path,

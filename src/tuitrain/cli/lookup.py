@@ -26,7 +26,7 @@ STANDARD_INPUT = "-"
 """As a RUN: the log that comes on standard input, read to its end."""
 
 
-Part = Literal["WHOLE", "ENDS", "REQUEST", "FOLLOWED", "CONSOLE", "DASHBOARD"]
+Part = Literal["WHOLE", "ENDS", "LIST", "REQUEST", "FOLLOWED", "CONSOLE", "DASHBOARD"]
 """How much of a run on another machine is read, by the names in `runs.remote`."""
 
 _REMOTE: dict[str, list[RunDirectory]] = {}

@@ -103,6 +103,7 @@ class MirrorSync:
         self._connected = False
         self._share = 1.0
         self._likely: Wants = {}
+        self._else: Address | None = None
 
     @property
     def folder(self) -> Path:
@@ -120,12 +121,13 @@ class MirrorSync:
         lag = None if self._current_at is None else time.monotonic() - self._current_at
         return Link(self.address.host, self._connected, lag, self._problem, self._share)
 
-    def open(self, likely: Wants | None = None) -> None:
+    def open(self, likely: Wants | None = None, or_folder: Address | None = None) -> None:
         """Connect and list what is there. Raises RemoteError, and FileNotFoundError where nothing is there.
 
-        likely: what is asked for at once, before it is known what is there.
+        likely: what is asked for at once, before it is known what is there. or_folder: what is opened instead where
+        nothing is at the address.
         """
-        self._likely = likely or {}
+        self._likely, self._else = likely or {}, or_folder
         self._patiently(lambda: None)
 
     def catch_up(self, wants: Wants) -> None:
@@ -258,12 +260,21 @@ class MirrorSync:
         """Ask for everything at once that does not need the answer to something else: each answer takes its time."""
         likely = [(name, want, each) for name, want in self._likely.items() for each in fresh_ranges(name, want)]
         connection.send(agent.listing() + b"".join(agent.get(name, *each) for name, _, each in likely))
-        kind = connection.change()
+        kind, given = connection.change(), self.address
+        self.files, self._listed_at = connection.listing(), time.monotonic()
+        if kind == "-" and self._else is not None:
+            for _ in likely:
+                drain(connection.answer().data)
+            likely, self._likely, self.address, self._else = [], {}, self._else, None
+            connection.send(agent.change(self.address.path) + agent.listing())
+            kind = connection.change().replace("f", "-")
+            self.files = connection.listing()
         if kind == "-":
-            raise FileNotFoundError(2, "no such file or directory, or one without permission", str(self.address))
+            self._connection = None
+            connection.close()
+            raise FileNotFoundError(2, "no such file or directory, or one without permission", str(given))
         path = self.address.path.rstrip("/")
         folder, _, self.name = path.rpartition("/") if kind == "f" else (path, "", "")
-        self.files, self._listed_at = connection.listing(), time.monotonic()
         address = Address(self.address.host, folder or ("/" if path.startswith("/") else ""))
         self.mirror = Mirror(address, folder.rpartition("/")[2] or self.address.host.rpartition("@")[2])
         new = {name for name in self._likely if name in self.files and not self.mirror.file(name).state.inode}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,8 +133,9 @@ def one_of(name: str, runs: list[RunDirectory]) -> RunDirectory:
     """The only one of the runs called `name`. Raises RunNotFoundError where there are several."""
     if len(runs) == 1:
         return runs[0]
-    if name.startswith(GROUP):
-        raise RunNotFoundError(f"{name} has {len(runs)} runs: give the id of one of them, such as {runs[0].run_id}.")
+    if re.search(rf"(^|[:/]){GROUP}", name):
+        one = runs[0].remote or runs[0].run_id
+        raise RunNotFoundError(f"{name} has {len(runs)} runs: give the id of one of them, such as {one}.")
     some = ", ".join(f"{name}#{_source_name(run)}" for run in runs[:4])
     raise RunNotFoundError(f"{name} holds {len(runs)} runs: give one of them: {some}{', …' if len(runs) > 4 else ''}.")
 
@@ -146,13 +147,8 @@ def find_runs(name: str, runs_dir: Path) -> list[RunDirectory]:
     it; `PATH#NAME` is one of them. Raises RunNotFoundError,
     with a message for the user.
     """
-    if name == "latest":
-        runs = list_runs(runs_dir)
-        if not runs:
-            raise RunNotFoundError(f"There are no runs in {runs_dir}. Start one with `tuitrain launch gpt2-tiny`.")
-        return runs[:1]
-    if name.startswith(GROUP):
-        return _of_group(name.removeprefix(GROUP), runs_dir)
+    if name == "latest" or name.startswith(GROUP):
+        return runs_named(name, runs_dir)
     path = expanded(name)
     if path.is_file() and is_own_log(path):
         if path.name == "metrics.jsonl":
@@ -172,14 +168,29 @@ def find_runs(name: str, runs_dir: Path) -> list[RunDirectory]:
         near = near_path(path)
         hint = f" Did you mean {str(near)!r}?" if near else ""
         raise RunNotFoundError(f"{name} is neither a run directory nor a log file.{hint}")
-    return [_by_prefix(name, runs_dir)]
+    return runs_named(name, runs_dir)
 
 
-def _of_group(group: str, runs_dir: Path) -> list[RunDirectory]:
-    infos = ((run, run.read_metadata()) for run in list_runs(runs_dir))
+def runs_named(name: str, runs_dir: Path, where: str = "") -> list[RunDirectory]:
+    """The runs below a directory that `latest`, `group:NAME`, an id, a name or a unique prefix means.
+
+    where: the address of the directory where that is a copy. Raises RunNotFoundError.
+    """
+    runs, place = list_runs(runs_dir), where or str(runs_dir)
+    if name == "latest":
+        if not runs:
+            raise RunNotFoundError(f"There are no runs in {place}. Start one with `tuitrain launch gpt2-tiny`.")
+        return runs[:1]
+    if name.startswith(GROUP):
+        return _of_group(name.removeprefix(GROUP), runs, place)
+    return [_by_prefix(name, runs, place, f"`tuitrain ls{f' {where}' if where else ''}`")]
+
+
+def _of_group(group: str, every: Iterable[RunDirectory], place: str) -> list[RunDirectory]:
+    infos = ((run, run.read_metadata()) for run in every)
     runs = [(info.created, run.run_id, run) for run, info in infos if info is not None and info.group == group]
     if not runs:
-        raise RunNotFoundError(f"No run in {runs_dir} is of the group {group!r}.")
+        raise RunNotFoundError(f"No run in {place} is of the group {group!r}.")
     return [run for *_, run in sorted(runs, key=lambda each: each[:2])]
 
 
@@ -204,8 +215,7 @@ def _source_name(run: RunDirectory) -> str:
     return run.source.name if run.source is not None else run.run_id
 
 
-def _by_prefix(name: str, runs_dir: Path) -> RunDirectory:
-    runs = list_runs(runs_dir)
+def _by_prefix(name: str, runs: Sequence[RunDirectory], place: str, ls: str) -> RunDirectory:
     matches = (
         [run for run in runs if run.run_id == name]
         or [run for run in runs if _STAMP.sub("", run.run_id) == name]
@@ -218,5 +228,5 @@ def _by_prefix(name: str, runs_dir: Path) -> RunDirectory:
         more = f" and {len(matches) - 4} more" if len(matches) > 4 else ""
         raise RunNotFoundError(f"{name!r} names {len(matches)} runs: {some}{more}. Give more of the id.")
     near = difflib.get_close_matches(name, [run.run_id for run in runs], n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else " `tuitrain ls` lists the runs."
-    raise RunNotFoundError(f"No run in {runs_dir} is called {name!r}.{hint}")
+    hint = f" Did you mean {near[0]!r}?" if near else f" {ls} lists the runs."
+    raise RunNotFoundError(f"No run in {place} is called {name!r}.{hint}")

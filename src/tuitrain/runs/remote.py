@@ -12,10 +12,10 @@ from tuitrain.events.layout import RunMetadata
 from tuitrain.readers.model import PROBE_BYTES
 from tuitrain.remote.address import Address, is_address
 from tuitrain.remote.connection import RemoteFile
-from tuitrain.remote.hosts import host_address
+from tuitrain.remote.hosts import has_path, host_address
 from tuitrain.remote.mirrored_file import Want
 from tuitrain.remote.sync import MirrorSync, Processes, Wants, opened, sync_of
-from tuitrain.runs.discover import RunNotFoundError, find_runs, list_runs
+from tuitrain.runs.discover import RunNotFoundError, find_runs, list_runs, runs_named
 from tuitrain.runs.layout import RunDirectory
 from tuitrain.runs.slurm import LAUNCHER
 
@@ -40,15 +40,20 @@ _OWN = ("run.json", "config.toml", "metrics.jsonl")
 
 @dataclass(frozen=True)
 class Reading:
-    """How much of a run is read. console: of its console; None: nothing. follow: whether it is read on."""
+    """How much of a run is read. console: of its console; None: nothing. follow: whether it is read on.
+
+    listing: whether a folder may hold no runs, and that of HOST: be missing.
+    """
 
     log: Want
     console: Want | None = None
     follow: bool = False
+    listing: bool = False
 
 
 WHOLE = Reading(Want())
 ENDS = Reading(Want(newest_first=True, fill=False))
+LIST = replace(ENDS, listing=True)
 REQUEST = replace(ENDS, follow=True)
 FOLLOWED = Reading(Want(), follow=True)
 CONSOLE = Reading(ENDS.log, Want(), follow=True)
@@ -63,38 +68,56 @@ def is_remote(name: str) -> bool:
 def find_remote_runs(names: Sequence[str], reading: Reading, *, ask: bool = False) -> list[list[RunDirectory]]:
     """The runs at each of these addresses; HOST:PATH#NAME is one of several at PATH, HOST: the folder of runs there.
 
-    All hosts are asked at once.
+    Where nothing is at DIR/NAME, NAME is looked up among the runs in DIR as `find_runs` does, and that of HOST:NAME in
+    the folder of runs. All hosts are asked at once.
 
     ask: whether `ssh` may ask questions on the terminal, for one address. Raises AddressError, RemoteError,
     RunNotFoundError, FileNotFoundError, SettingsError.
     """
     # All of them are checked before the first is asked.
-    addresses = [(host_address(path), which) for path, _, which in (name.partition("#") for name in names)]
-    ask = ask and len(addresses) == 1
-    with ThreadPoolExecutor(max(len(addresses), 1)) as pool:
-        return list(pool.map(lambda each: _find(each[0], each[1], reading, ask), addresses))
+    places = [(_place(path), which) for path, _, which in (name.partition("#") for name in names)]
+    ask = ask and len(places) == 1
+    with ThreadPoolExecutor(max(len(places), 1)) as pool:
+        return list(pool.map(lambda each: _find(each[0], each[1], reading, ask), places))
 
 
-def _find(address: Address, which: str, reading: Reading, ask: bool) -> list[RunDirectory]:
+def _place(text: str) -> tuple[Address, Address | None, str]:
+    """The address, and where nothing is there the folder of runs and the name of one in it; None for HOST: and /."""
+    address = host_address(text)
+    folder, slash, name = address.path.rstrip("/").rpartition("/")
+    if not has_path(text) or not name or (slash and not folder):
+        return address, None, ""
+    return address, replace(address, path=folder) if folder else host_address(str(replace(address, path=""))), name
+
+
+def _find(place: tuple[Address, Address | None, str], which: str, reading: Reading, ask: bool) -> list[RunDirectory]:
+    address, folder, name = place
     sync = opened(address, ask=ask)
     likely = {"run.json": Want(), "config.toml": Want(), "metrics.jsonl": reading.log}
     likely |= {"console.log": reading.console} if reading.console is not None else {}
-    name = address.path.rpartition("/")[2]
-    sync.open(likely | ({name: reading.log} if name else {}))
-    runs = runs_of(sync, reading)
+    try:
+        sync.open(likely | ({name: reading.log} if name else {}), folder)
+    except FileNotFoundError:
+        if reading.listing and folder is None:
+            return []
+        raise
+    runs = runs_of(sync, reading, "" if sync.address == address else name)
     if which:
         runs = [run for run in runs if which in (run.run_id, run.source.name if run.source else "")]
-    if not runs:
+    if not runs and not (reading.listing and not sync.name and not which):
         what = f"no run called {which!r}" if which else "no run in a format that tuitrain reads"
         raise RunNotFoundError(f"{address} holds {what}; docs/any-run.md lists the formats.")
     return runs
 
 
-def runs_of(sync: MirrorSync, reading: Reading) -> list[RunDirectory]:
-    """The runs of a place that is connected, read as far as is wanted, newest first. Raises RemoteError."""
-    sync.first_part(_first_wants(sync, reading))
-    runs = _runs_here(sync)
-    wants = _wants(sync, reading, runs)
+def runs_of(sync: MirrorSync, reading: Reading, name: str = "") -> list[RunDirectory]:
+    """The runs of a place that is connected, read as far as is wanted, newest first. Raises RemoteError.
+
+    name: only those that it means, of which alone the logs are read. Raises RunNotFoundError then.
+    """
+    sync.first_part(_first_wants(sync, Reading(Want(most=0)) if name else reading))
+    runs = _runs_here(sync, name)
+    wants = _wants(sync, reading, runs, alone=bool(name))
     if reading.log.newest_first and reading.log.fill:
         sync.first_part(wants)
     else:
@@ -104,13 +127,13 @@ def runs_of(sync: MirrorSync, reading: Reading) -> list[RunDirectory]:
     if reading.follow:
         sync.wants, sync.processes = wants, lambda: _processes(runs)
         if any(run.source is not None for run in runs):
-            sync.on_list = lambda sync: _follow_new_files(sync, reading, runs)
+            sync.on_list = lambda sync: _follow_new_files(sync, reading, runs, alone=bool(name))
         sync.start()
     return [_labelled(sync, run) for run in runs]
 
 
-def _follow_new_files(sync: MirrorSync, reading: Reading, runs: Sequence[RunDirectory]) -> None:
-    sync.wants = _wants(sync, reading, runs)
+def _follow_new_files(sync: MirrorSync, reading: Reading, runs: Sequence[RunDirectory], *, alone: bool) -> None:
+    sync.wants = _wants(sync, reading, runs, alone=alone)
 
 
 def follow_runs(runs: Iterable[RunDirectory]) -> None:
@@ -124,9 +147,11 @@ def follow_runs(runs: Iterable[RunDirectory]) -> None:
         sync.wants = wanted
 
 
-def _runs_here(sync: MirrorSync) -> list[RunDirectory]:
+def _runs_here(sync: MirrorSync, name: str) -> list[RunDirectory]:
     assert sync.mirror is not None
     sync.mirror.keep_only(sync.files)
+    if name:
+        return runs_named(name, sync.folder, str(sync.address))
     try:
         return find_runs(str(sync.folder / sync.name), sync.folder) if sync.name else _runs_in(sync.folder)
     except RunNotFoundError:

@@ -43,7 +43,9 @@ class RemoteList(threading.Thread):
                 self._sync.open()
                 self._read(self._sync)
             except (OSError, RunNotFoundError) as error:
-                self._problem = (error.strerror if isinstance(error, OSError) else None) or str(error)
+                # A directory of runs that is not there holds none, as here.
+                missing = isinstance(error, FileNotFoundError)
+                self._problem = "" if missing else getattr(error, "strerror", "") or str(error)
                 self.answered = True
                 self._done(self)
             else:

@@ -78,6 +78,7 @@ def ls(
     # Imported here: `--help` does without.
     from tuitrain.cli.lookup import find_runs
     from tuitrain.cli.run_view import run_json
+    from tuitrain.remote.hosts import host_address
     from tuitrain.runs import list_runs, read_snapshot, runs_directory
     from tuitrain.runs.order import SORT_KEYS, ordered
     from tuitrain.runs.query import QueryError, parse_query
@@ -102,9 +103,11 @@ def ls(
 
     if every_host:
         return _print_everywhere(directory, rows_of, as_json=as_json, quiet=quiet)
-    where = address or str(directory)
+    where, host = address or str(directory), ""
     if address:
-        rows = rows_of(find_runs([address], None, part="ENDS"))
+        rows = rows_of(find_runs([address], None, part="LIST"))
+        place = host_address(address)
+        where, host = str(place), f"--host {place.host} "
     else:
         rows = read_patiently(where, lambda: rows_of(list_runs(directory, _say_unanswered)))
     if as_json:
@@ -116,7 +119,7 @@ def ls(
     elif status or tag or parsed:
         say(f"No run in {where} matches.{_no_folder(query)}")
     else:
-        say(f"There are no runs in {where}. Start one: tuitrain launch gpt2-tiny")
+        say(f"There are no runs in {where}. Start one: tuitrain launch {host}gpt2-tiny")
     return None
 
 
