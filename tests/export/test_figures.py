@@ -34,7 +34,6 @@ def _our_style() -> Iterator[None]:
 
 
 def panels(figure: Figure) -> dict[str, Axes]:
-    figure.canvas.draw()
     return {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_title(loc="left")}
 
 
@@ -52,6 +51,12 @@ def analysis(tmp_path_factory: pytest.TempPathFactory) -> Figure:
     run, history = pair(tmp_path_factory.mktemp("runs"), overrides=BUDGET, steps=300)
     with figure_style():
         return analysis_figure(history, run.run_id)
+
+
+@pytest.fixture(scope="module")
+def hard() -> Figure:
+    with figure_style():
+        return analysis_figure(hard_case(), "hard")
 
 
 def test_the_six_panels_have_their_titles_and_units(analysis: Figure) -> None:
@@ -125,7 +130,6 @@ def test_memory_shows_what_is_allocated_its_peak_and_the_capacity(analysis: Figu
 
 def overlaps(figure: Figure) -> list[str]:
     """Panels in which the title and the legend, or a note and the edge, run into each other."""
-    figure.canvas.draw()
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     overlapping = []
     for title, axes in panels(figure).items():
@@ -140,20 +144,20 @@ def overlaps(figure: Figure) -> list[str]:
     return overlapping
 
 
-def test_nothing_overlaps_even_in_the_fullest_figure(analysis: Figure) -> None:
+def test_nothing_overlaps_even_in_the_fullest_figure(analysis: Figure, hard: Figure) -> None:
     assert overlaps(analysis) == []
-    assert overlaps(analysis_figure(hard_case(), "hard")) == []
+    assert overlaps(hard) == []
 
 
-def test_superseded_steps_are_dimmed_and_nan_is_marked() -> None:
-    axes = panels(analysis_figure(hard_case(), "hard"))["Loss"]
+def test_superseded_steps_are_dimmed_and_nan_is_marked(hard: Figure) -> None:
+    axes = panels(hard)["Loss"]
     assert legend_of(axes) == ["superseded", "training", "validation", "nan or inf (10)", "resumed"]
     for line in axes.lines:
         assert (np.diff(line.get_xdata()) >= 0).all()
 
 
-def test_without_a_peak_the_achieved_compute_is_shown_with_the_reason() -> None:
-    axes = panels(analysis_figure(hard_case(), "hard"))["Achieved compute"]
+def test_without_a_peak_the_achieved_compute_is_shown_with_the_reason(hard: Figure) -> None:
+    axes = panels(hard)["Achieved compute"]
     text = " ".join(words(axes).split())
     assert "MFU n/a: the peak of Genuine Processor" in text
     assert "hardware.peak_tflops" in text
@@ -183,7 +187,9 @@ def test_unusual_and_missing_values_raise_nothing(value: float | None) -> None:
         for step in range(1, 40)
     )
     history.absorb([Eval(step=39, loss=math.nan if value is None else value)])
-    assert len(panels(analysis_figure(history, "a"))) == 6
+    figure = analysis_figure(history, "a")
+    figure.canvas.draw()
+    assert len(panels(figure)) == 6
 
 
 def test_a_loss_that_is_always_nan_has_a_note() -> None:
@@ -271,29 +277,33 @@ MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-", "svg": b"<?xml"}
 
 def test_files_have_the_format_of_their_suffix(tmp_path: Path) -> None:
     run = pair(tmp_path)
-    written = export_plots([run], tmp_path / "out", list(MAGIC), dpi=40)
-    assert written == [tmp_path / "out" / f"{run[0].run_id}-analysis.{name}" for name in MAGIC]
+    written = export_plots([run], tmp_path / "out", list(MAGIC), dpi=40, figures=("loss",))
+    assert written == [tmp_path / "out" / f"{run[0].run_id}-loss.{name}" for name in MAGIC]
     for path in written:
         assert path.read_bytes().startswith(MAGIC[path.suffix[1:]])
     png, pdf, svg = (path.read_bytes() for path in written)
-    assert int.from_bytes(png[16:20], "big") == 13 * 40
+    assert int.from_bytes(png[16:20], "big") == 6.5 * 40
     ElementTree.fromstring(svg)
     # Type 42 is a whole TrueType font in the file, which journals ask for; type 3 is what they refuse.
     assert b"/Type3" not in pdf
     assert b"/FontFile2" in pdf
-    again = export_plots([run], tmp_path / "again", list(MAGIC), dpi=40)
+    again = export_plots([run], tmp_path / "again", list(MAGIC), dpi=40, figures=("loss",))
     assert [path.read_bytes() for path in again] == [png, pdf, svg]
 
 
 def test_runs_of_the_same_id_do_not_overwrite_each_other(tmp_path: Path) -> None:
     runs = [pair(tmp_path / folder, "same") for folder in ("here", "there")]
-    names = [path.name for path in export_plots(runs, tmp_path / "out", dpi=30)]
-    assert names[:2] == ["same-analysis.png", "same-2-analysis.png"]
+    names = [path.name for path in export_plots(runs, tmp_path / "out", dpi=30, figures=("loss",))]
+    assert names[:2] == ["same-loss.png", "same-2-loss.png"]
 
 
 def test_the_file_of_a_comparison_is_named_after_its_runs(tmp_path: Path) -> None:
     runs = three(tmp_path)
-    paths = [export_plots(chosen, tmp_path / "out", dpi=30)[-1] for chosen in (runs[:2], runs[1:])]
+    paths = [
+        path
+        for chosen in (runs[:2], runs[1:])
+        for path in export_plots(chosen, tmp_path / "out", dpi=30, figures=("comparison",))
+    ]
     assert [path.name for path in paths] == [
         "gpt2-tiny-vs-llama2-tiny-comparison.png", "llama2-tiny-vs-llama3-tiny-comparison.png",
     ]  # fmt: skip

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from tests.export.figure_runs import analysis_figure, comparison_figure, hard_case, pair
+from tests.export.figure_runs import analysis_figure, comparison_figure, figure_of, hard_case, pair
 from tuitrain.export.errors import ExportError
 from tuitrain.export.figures import export_plots
 from tuitrain.export.style import figure_style, run_style
@@ -64,3 +64,14 @@ def test_an_invalid_style_is_named_in_the_error(tmp_path: Path, content: str | N
     with pytest.raises(ExportError, match=r"bad\.mplstyle"):
         export_plots([pair(tmp_path)], tmp_path / "out", style=style)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_title_stands_above_labels_of_ticks_that_a_style_puts_there(tmp_path: Path) -> None:
+    style = tmp_path / "top.mplstyle"
+    style.write_text("xtick.top: True\nxtick.labeltop: True\n", encoding="utf-8")
+    with figure_style(style):
+        axes = figure_of("loss", [pair(tmp_path)]).axes[0]
+        axes.figure.canvas.draw()
+    boxes = {text.get_text(): text.get_window_extent() for text in axes.findobj(Text)}
+    labels = [tick.label2.get_window_extent() for tick in axes.xaxis.get_major_ticks()]
+    assert boxes["Loss"].y0 > max(box.y1 for box in labels)

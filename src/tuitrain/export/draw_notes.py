@@ -97,7 +97,8 @@ def arrange(figure: Figure) -> None:
         # Not any(): every panel is to be looked at.
         if not sum([_arrange(axes) for axes in figure.axes]):
             break
-    figure.set_layout_engine("none")
+    # None, not "none": with any engine each save draws the figure once more to lay it out.
+    figure.set_layout_engine(None)
 
 
 def _arrange(axes: Axes) -> bool:

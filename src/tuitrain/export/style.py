@@ -46,6 +46,8 @@ _FOLLOWS = {
 
 _FONT_SIZES = tuple(key for key, value in RC.items() if key.endswith("size") and isinstance(value, int | float))
 """Sizes of text in RC, which grow with font.size where a style sheet sets only that."""
+_OWN_LAYOUT = {"figure.autolayout": False, "figure.constrained_layout.use": False}
+"""Whatever a style sets: `draw_notes.arrange` lays figures out."""
 _LINE_WIDTHS = tuple(key for key in RC if key.endswith("linewidth"))
 
 Size = tuple[float, float]
@@ -102,10 +104,14 @@ def figure_style(style: Path | None = None, size: str | Size | None = None) -> I
                 settings[key] = given[source]
         if "font.size" in given:
             settings |= {key: value for key, value in _scaled(given["font.size"]).items() if key in _FONT_SIZES}
+        if given.get("xtick.labeltop"):
+            # Matplotlib puts the title above the labels of ticks.
+            settings["axes.titley"] = None
         settings |= given
         if "figure.figsize" in given and size is None:
             paper = _of_size(tuple(given["figure.figsize"]))
     del settings["backend"]
+    settings |= _OWN_LAYOUT
     with _SETTINGS, matplotlib.rc_context(settings):
         yield paper
 
