@@ -12,6 +12,7 @@ from tests.support import write_run
 from tuitrain.cli import attach, launch_here
 from tuitrain.config import load_config
 from tuitrain.events import Control, EventWriter
+from tuitrain.events.layout import Nodes
 from tuitrain.launch import machine, preflight
 from tuitrain.launch import resume as resuming
 from tuitrain.launch.local import Label
@@ -198,6 +199,20 @@ def test_a_console_of_each_process_can_be_read(cli: Cli, runs_dir: Path) -> None
     missing = cli("logs", "two", "--rank", "2")
     assert missing.code == 3
     assert "two has no process 2; the number of its last one is 1." in missing.err
+
+
+def test_what_each_node_says_can_be_read_and_followed(cli: Cli, runs_dir: Path) -> None:
+    nodes = Nodes(count=3, least=1, rendezvous="node0:29500")
+    write_run(runs_dir, "two", info=RunMetadata(name="two", created=1.0, processes=3, nodes=nodes))
+    (runs_dir / "two" / "console.node-2.log").write_text("node 2 of two\n", encoding="utf-8")
+    write_run(runs_dir, "one", info=RunMetadata(name="one", created=1.0))
+    assert cli("logs", "two", "--node-rank", "2").out == "node 2 of two\n"
+    assert cli("logs", "two", "--node-rank", "2", "-f").out == "node 2 of two\n"
+    assert cli("logs", "two", "--node-rank", "0").out == cli("logs", "two").out
+    for run, said in (("two", "its nodes are 0 to 2"), ("one", "it was not launched with --node-rank")):
+        missing = cli("logs", run, "--node-rank", "3")
+        assert missing.code == 3 and missing.err == f"tuitrain: {run} has no node 3: {said}.\n"
+    assert "exclude each other" in cli("logs", "two", "--node-rank", "1", "--rank", "1").err
 
 
 def test_consoles_of_an_attempt_with_more_processes_can_still_be_read(cli: Cli, runs_dir: Path) -> None:

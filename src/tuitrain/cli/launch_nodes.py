@@ -57,7 +57,7 @@ def _take_part(
     member: Member, run: RunDirectory, config: RunConfig, attachment: Attachment, gpus: int, force: bool
 ) -> None:
     preflight.check(check_config(run, config), gpus=gpus, force=force, nodes=member.nodes)
-    own = run.path / member.console
+    own = run.console_of_node(member.rank)
     printed, before = console_bytes(run), own.stat().st_size if own.exists() else 0
     process = join_run(run, member, gpus)
     try:

@@ -207,6 +207,10 @@ class RunFiles:
         """stdout and stderr of one of the engine's processes; rank 0 writes `console`."""
         return self.path / f"console.{rank}.log" if rank else self.console
 
+    def console_of_node(self, rank: int) -> Path:
+        """What one of several nodes says of itself; that of node 0 goes to `console`."""
+        return self.path / f"console.node-{rank}.log" if rank else self.console
+
     def ranks_with_console(self) -> list[int]:
         """Processes other than rank 0 that have a console, in any attempt."""
         names = (path.name.split(".")[1] for path in self.path.glob("console.*.log"))

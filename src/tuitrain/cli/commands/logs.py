@@ -34,6 +34,9 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until the run ends.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Number of last lines; 0: all.")] = 0,
     rank: Annotated[int, typer.Option(min=0, metavar="N", help="Console of this process of several.")] = 0,
+    node_rank: Annotated[
+        int, typer.Option(min=0, metavar="R", help="What this node of several, started by hand, says of itself.")
+    ] = 0,
     grep: Annotated[str | None, typer.Option(metavar="REGEX", help="Only lines that match; case-sensitive.")] = None,
     as_json: options.Json = False,
     runs_dir: options.RunsDir = None,
@@ -44,6 +47,7 @@ def logs(
       tuitrain logs latest -f -n 20
       tuitrain logs latest --grep 'val loss'
       tuitrain logs latest --rank 1
+      tuitrain logs latest --node-rank 1 -f
 
     Console output of a run: its startup report and one line for each logged step.
     """
@@ -55,11 +59,15 @@ def logs(
 
     if as_json and follow:
         raise typer.BadParameter("--json and --follow exclude each other.")
+    if rank and node_rank:
+        raise typer.BadParameter("--rank and --node-rank exclude each other.")
     pattern = _pattern(grep)
     directory = find_one(run, runs_dir, "CONSOLE")
-    path = directory.console_of(rank)
+    path = directory.console_of_node(node_rank) if node_rank else directory.console_of(rank)
     if rank and not path.exists():
         _require_rank(directory, rank)
+    if node_rank and not path.exists():
+        _require_node(directory, node_rank)
     if directory.source is not None and not path.exists():
         _refuse(directory.source)
     size = 0
@@ -113,6 +121,17 @@ def _require_rank(run: RunDirectory, rank: int) -> None:
     if info is not None and rank >= info.processes:
         last = max([info.processes - 1, *run.ranks_with_console()])
         raise LaunchError(f"{run.run_id} has no process {rank}; the number of its last one is {last}.", exit_code=3)
+
+
+def _require_node(run: RunDirectory, rank: int) -> None:
+    """Raise LaunchError when the run has no such node."""
+    from tuitrain.launch import LaunchError
+
+    info = run.read_metadata()
+    count = info.nodes.count if info is not None and info.nodes is not None else 1
+    if rank >= count:
+        nodes = f"its nodes are 0 to {count - 1}" if count > 1 else "it was not launched with --node-rank"
+        raise LaunchError(f"{run.run_id} has no node {rank}: {nodes}.", exit_code=3)
 
 
 def _pattern(grep: str | None) -> re.Pattern[str]:

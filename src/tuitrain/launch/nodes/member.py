@@ -16,11 +16,6 @@ class Member:
     nodes: Nodes
 
     @property
-    def console(self) -> str:
-        """The name of the file in the run directory that a node of a rank above 0 prints to."""
-        return f"console.node-{self.rank}.log"
-
-    @property
     def next_command(self) -> str:
         """What is to be done on the other nodes."""
         last = self.nodes.count - 1

@@ -61,7 +61,7 @@ def check_config(run: RunDirectory, mine: RunConfig) -> RunConfig:
 
 def join_run(run: RunDirectory, member: Member, gpus: int) -> subprocess.Popen[bytes]:
     """Start what takes part in the run on this node, in a session of its own. Raises OSError."""
-    return spawn(run, join_command(run, member, gpus), gpus, console_path=run.path / member.console)
+    return spawn(run, join_command(run, member, gpus), gpus, console_path=run.console_of_node(member.rank))
 
 
 def join_command(run: RunDirectory, member: Member, gpus: int) -> list[str]:
