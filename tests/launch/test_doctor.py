@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from tests.support import unprivileged
-from tuitrain.launch.doctor import disk, engine
+from tuitrain.launch.doctor import disk, engine, programs
 from tuitrain.launch.doctor.disk import examine_directory, examine_speed
 from tuitrain.launch.doctor.engine import EngineError, examine_engine
 from tuitrain.launch.doctor.finding import Finding
-from tuitrain.launch.doctor.machine import has_nvidia_card
+from tuitrain.launch.doctor.machine import examine_machine, has_nvidia_card
+from tuitrain.launch.doctor.slurm import examine_slurm
 
 CUDA = {"torch": "2.13.0+cu128", "cuda": "12.8", "devices": 2, "problem": None, "nccl": "2.27.3"}
 FAST = {"attention": {"math": None, "flash": None, "cudnn": "RuntimeError: No available kernel"}}
@@ -61,6 +62,37 @@ def test_what_is_wrong_has_a_fix(
     usual = [each if facts.keys().isdisjoint(each) else facts for each in (CUDA, FAST, COMPILED, REDUCED)]
     found = findings(monkeypatch, gpus, *usual)[name]
     assert (found.state, words in found.detail, bool(found.fix)) == (state, True, True), found
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo 'sbatch: error while loading libslurm.so.39: cannot open' >&2; exit 127", "cannot open"),
+        ("exit 1", "exit code 1"),
+        ("exec sleep 1000", "no answer within 0.2 s"),
+    ],
+)
+def test_a_program_that_is_there_and_does_not_start_is_not_ok(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, said: str
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("CXX", raising=False)
+    if "answer" in said:
+        monkeypatch.setattr(programs, "PATIENCE_S", 0.2)
+    for name in ("sbatch", "ssh", "c++"):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    found = {each.name: each for each in examine_machine(tmp_path, quick=True)}
+    for each in (found["Slurm"], found["SSH"], found["C++ compiler"], *examine_slurm()):
+        assert each.state in ("warning", "wrong") and said in each.detail and each.fix
+
+
+def test_what_works_says_its_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    (tmp_path / "sbatch").write_text("#!/bin/sh\n[ $1 = --version ] && echo slurm 23.11.4\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    (slurm,) = (each for each in examine_machine(tmp_path, quick=True) if each.name == "Slurm")
+    assert slurm.state == "ok" and slurm.detail.startswith("slurm 23.11.4: `tuitrain doctor --slurm`")
 
 
 def test_an_engine_that_fails_or_hangs_is_a_finding() -> None:

@@ -20,6 +20,7 @@ from tuitrain.launch.doctor.disk import examine_directory, examine_speed
 from tuitrain.launch.doctor.engine import CUDA_BUILD, examine_engine
 from tuitrain.launch.doctor.finding import Finding, State
 from tuitrain.launch.doctor.programs import first_line
+from tuitrain.launch.doctor.slurm import SBATCH_FIX
 from tuitrain.launch.doctor.terminal import examine_terminal
 from tuitrain.launch.machine import GB, Device, driver_version, find_gpus, torch_is_cpu_only
 from tuitrain.remote.hosts import hosts_of_settings
@@ -122,18 +123,23 @@ def _shared_memory() -> Iterator[Finding]:
 
 
 def _ssh() -> Finding:
-    version = first_line(["ssh", "-V"])
-    if version is None:
+    if shutil.which("ssh") is None:
         fix = "install OpenSSH for HOST:PATH and --host: sudo apt install openssh-client"
         return Finding("SSH", "missing", "there is no ssh", fix)
+    works, said = first_line(["ssh", "-V"])
+    if not works:
+        return Finding("SSH", "warning", f"ssh -V: {said}", "HOST:PATH and --host do not work: reinstall OpenSSH")
     hosts = ", ".join(dict.fromkeys(each.host for each in hosts_of_settings()))
-    return Finding("SSH", "ok", version.partition(",")[0] + (f"; hosts of the settings: {hosts}" if hosts else ""))
+    return Finding("SSH", "ok", said.partition(",")[0] + (f"; hosts of the settings: {hosts}" if hosts else ""))
 
 
 def _slurm() -> Finding:
     if shutil.which("sbatch") is None:
         return Finding("Slurm", "ok", "none here")
-    return Finding("Slurm", "ok", "sbatch is here: `tuitrain doctor --slurm` examines the cluster")
+    works, said = first_line(["sbatch", "--version"])
+    if not works:
+        return Finding("Slurm", "warning", f"sbatch --version: {said}", SBATCH_FIX)
+    return Finding("Slurm", "ok", f"{said}: `tuitrain doctor --slurm` examines the cluster")
 
 
 def _cpu() -> Finding:
@@ -145,6 +151,8 @@ def _cpu() -> Finding:
 def _compiler() -> Finding:
     names = (os.environ.get("CXX"), "c++", "g++", "clang++")
     path = next((path for name in names if name and (path := shutil.which(name))), None)
-    if path:
+    works, said = first_line([path, "--version"]) if path else (False, "")
+    if works and path:
         return Finding("C++ compiler", "ok", path)
-    return Finding("C++ compiler", "warning", "none", "train.compile stays off on the CPU; install g++ or clang++")
+    detail = f"{path} --version: {said}" if path else "none"
+    return Finding("C++ compiler", "warning", detail, "train.compile stays off on the CPU; install g++ or clang++")

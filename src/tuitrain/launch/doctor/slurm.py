@@ -15,6 +15,7 @@ from tuitrain.launch.slurm.settings import SlurmSettings, slurm_settings
 from tuitrain.runs.slurm import ask
 
 ANSWER_S = 10.0
+SBATCH_FIX = "nothing can be submitted until it starts: repair or reinstall Slurm's client"
 _UNUSABLE = ("down", "drained", "draining", "fail", "failing", "error", "unknown", "maint", "reboot", "power_down")
 
 
@@ -24,11 +25,11 @@ def examine_slurm() -> Iterator[Finding]:
         fix = "run this on a login node of the cluster, or install Slurm's client: sudo apt install slurm-client"
         yield Finding("Slurm", "missing", "there is no sbatch here", fix)
         return
-    version = first_line(["sbatch", "--version"])
-    if version is None:
-        yield Finding("Slurm", "wrong", "sbatch does not start", "`sbatch --version` says why")
+    works, said = first_line(["sbatch", "--version"])
+    if not works:
+        yield Finding("Slurm", "wrong", f"sbatch --version: {said}", SBATCH_FIX)
         return
-    yield Finding("Slurm", "ok", version)
+    yield Finding("Slurm", "ok", said)
     answer = ask("scontrol", "ping", timeout_s=ANSWER_S)
     if answer is None or " UP" not in answer:
         fix = "`scontrol ping` says why; slurm.conf is found through $SLURM_CONF or in /etc/slurm"
