@@ -1,14 +1,17 @@
 """Processes that start without the seconds of importing torch or the commands: forks of one that has imported them.
 
 Each is a process of its own, with its own output, environment, directory, signals and exit code, and runs
-`tuitrain_engine`, or another module, as `python -m tuitrain_engine` does. Tests of the start itself or of the process
-tree start that command instead.
+`tuitrain_engine`, or another module, as `python -m tuitrain_engine` does. Where it starts such a command itself, as
+`tuitrain launch` and torchrun do, its child is a fork too, with the same place in the process tree. Tests of the start
+itself start the command instead.
 """
 
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
+import logging
 import os
 import pickle
 import runpy
@@ -18,21 +21,23 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).parent.parent
 IMPORTED = (
     "tuitrain_engine.lifecycle", "tuitrain_engine.commands", "torch._dynamo", "torch.distributed.fsdp",
-    "tuitrain.cli.app", "tuitrain.cli.commands.compare",
+    "torch.distributed.run", "tuitrain.cli.app", "tuitrain.cli.commands.compare", "tuitrain.launch.restart",
 )  # fmt: skip
 """What the engine, torch and the commands import once they know what to do."""
+SHOWN_BYTES = 2000
+"""Space for the command line of a process, as others see it."""
 
 
 @dataclass(frozen=True)
@@ -152,14 +157,16 @@ def _server() -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         subprocess.Popen(
-            [sys.executable, "-P", __file__, str(theirs.fileno())], env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
+            [sys.executable, "-P", __file__, str(theirs.fileno()), " " * SHOWN_BYTES],
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
         )  # fmt: skip
     return ours
 
 
 def serve(requests: socket.socket) -> None:
     """Fork a process for each request, until nobody can send one."""
+    subprocess.Popen = Popen  # type: ignore[misc]
     for module in IMPORTED:
         __import__(module)
     gc.freeze()
@@ -196,19 +203,69 @@ def run(request: Request, output: int, errors: int, status: socket.socket) -> No
     for file, number in ((output, 1), (errors, 2)):
         os.dup2(file, number)
         os.close(file)
+    os.chdir(request.directory)
+    become(request.module, request.arguments, request.environment, request.before)
+
+
+class Popen(subprocess.Popen[Any]):
+    """In a fork: `python -m MODULE ARGUMENT …` is a fork of it, and any other command what it always is."""
+
+    def __init__(
+        self,
+        args: Any,
+        *further: Any,
+        env: Mapping[str, str] | None = None,
+        pass_fds: Collection[int] = (),
+        **options: Any,
+    ) -> None:
+        python, *words = args if isinstance(args, (list, tuple)) else [args]
+        if python == sys.executable and words[:1] == ["-u"]:
+            del words[0]
+        if python == sys.executable and words[:1] == ["-m"]:
+            # Called in the child before it would start the program; it does not return.
+            options["preexec_fn"] = partial(_leave, list(words), dict(os.environ if env is None else env), pass_fds)
+        super().__init__(args, *further, env=env, pass_fds=pass_fds, **options)
+
+
+def _leave(words: list[str], environment: dict[str, str], pass_fds: Collection[int]) -> NoReturn:
+    """Give up what a new program would not have of this process, and become `python -m …`."""
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    atexit._clear()
+    logging.disable(logging.NOTSET)
+    # The objects that have the files close the numbers once more, so these stay taken.
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number > 2 and number not in pass_fds:
+            with suppress(OSError):  # that of the listing itself
+                os.dup2(nothing, number)
+    become(words[1], words[2:], environment)
+
+
+def become(
+    module: str, arguments: list[str], environment: dict[str, str], before: Callable[[], object] | None = None
+) -> NoReturn:
+    """Run a module as a new interpreter would, and end."""
+    os.environ.clear()
+    os.environ.update(environment)
+    _show([sys.executable, "-m", module, *arguments])
     # A file object remembers whether it can seek.
-    encoding = request.environment.get("PYTHONIOENCODING")
+    encoding = environment.get("PYTHONIOENCODING")
     sys.stdout = os.fdopen(1, "w", encoding=encoding, closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding=encoding, errors="backslashreplace", buffering=1, closefd=False)
-    os.environ.clear()
-    os.environ.update(request.environment)
-    os.chdir(request.directory)
-    if request.before is not None:
-        request.before()
-    sys.argv[1:] = request.arguments
     code: object = 0
     try:
-        runpy.run_module(request.module, run_name="__main__", alter_sys=True)
+        for folder in environment.get("PYTHONPATH", "").split(os.pathsep):
+            if (customize := Path(folder, "sitecustomize.py")).exists():
+                runpy.run_path(str(customize))
+        if before is not None:
+            before()
+        sys.argv[1:] = arguments
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code
     except BaseException:
@@ -218,8 +275,17 @@ def run(request: Request, output: int, errors: int, status: socket.socket) -> No
     threading._shutdown()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with suppress(BrokenPipeError):
+            stream.flush()
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+
+
+def _show(words: list[str]) -> None:
+    """Write a command line where the kernel shows it to other processes, in place of that of the server."""
+    fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    start, end = int(fields[45]), int(fields[46])
+    text = "\0".join(words).encode()[: end - start - 1]
+    ctypes.memmove(start, text.ljust(end - start, b"\0"), end - start)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import PATIENCE_S, RESTING, Workspace, wait_for
+from tests.warm_engine import WarmProcess
 from tuitrain.runs import RunDirectory, read_snapshot
 from tuitrain.runs.status import process_alive
 
@@ -92,39 +93,34 @@ def test_a_stopped_run_resumes_where_it_stopped(workspace: Workspace) -> None:
     assert workspace("show", run_id, "--json").json()["run"]["attempt"] == 2
 
 
-def interrupted_launch(
-    workspace: Workspace, *options: str, output: int = subprocess.DEVNULL
-) -> tuple[subprocess.Popen[bytes], bytes]:
-    """A long run, launched and sent Ctrl-C after its first step; the ended process and its stderr.
-
-    With a pipe as output, nothing reads the pipe.
-    """
-    before = len(workspace.runs)
-    process = subprocess.Popen(
-        workspace.command(["launch", *workspace.micro("hybrid-tiny", 100_000), *options]),
-        cwd=workspace.path, env=workspace.environment | RESTING, stdin=subprocess.DEVNULL, stdout=output,
-        stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-    if process.stdout is not None:
-        process.stdout.close()
+def interrupted(workspace: Workspace, launched: subprocess.Popen[str] | WarmProcess, before: int) -> str:
+    """Send a launch Ctrl-C after the first step of its run; its stderr. before: the number of runs before it."""
     wait_for(lambda: len(workspace.runs) > before and step_of(workspace.runs[0]) > 0)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=PATIENCE_S)
-    return process, stderr
+    launched.send_signal(signal.SIGINT)
+    _, stderr = launched.communicate(timeout=PATIENCE_S)
+    assert launched.returncode == 130
+    return stderr
 
 
 def test_ctrl_c_in_the_foreground_stops_gracefully_with_130(workspace: Workspace) -> None:
     """Also when nothing reads the output any more, as with `| head`: the command stays with its run."""
-    process, stderr = interrupted_launch(workspace, "--foreground", output=subprocess.PIPE)
-    assert process.returncode == 130
-    assert b"Traceback" not in stderr
+    before = len(workspace.runs)
+    process = subprocess.Popen(
+        workspace.command(["launch", *workspace.micro("hybrid-tiny", 100_000), "--foreground"]), cwd=workspace.path,
+        env=workspace.environment | RESTING, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.close()
+    assert "Traceback" not in interrupted(workspace, process, before)
     assert read_snapshot(workspace.runs[0]).status == "stopped"
 
 
 def test_ctrl_c_while_following_leaves_the_run_training(workspace: Workspace) -> None:
-    process, stderr = interrupted_launch(workspace)
-    assert process.returncode == 130
-    assert b"tuitrain watch" in stderr
+    words = ["launch", *workspace.micro("hybrid-tiny", 100_000)]
+    before = len(workspace.runs)
+    process = WarmProcess(words, module="tuitrain.cli", env=workspace.environment | RESTING, cwd=workspace.path)
+    assert "tuitrain watch" in interrupted(workspace, process, before)
     run = workspace.runs[0]
     reached = step_of(run)
     wait_for(lambda: step_of(run) > reached)
