@@ -21,7 +21,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,8 +36,10 @@ IMPORTED = (
     "torch.distributed.run", "tuitrain.cli.app", "tuitrain.cli.commands.compare", "tuitrain.launch.restart",
 )  # fmt: skip
 """What the engine, torch and the commands import once they know what to do."""
-SHOWN_BYTES = 2000
-"""Space for the command line of a process, as others see it."""
+SPACE = " " * 2000
+"""For the command line and the environment of a process, as others see them."""
+_ARGUMENTS, _ENVIRONMENT = 45, 47
+"""Which fields of /proc/self/stat, after the name, say where they are."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +159,8 @@ def _server() -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         subprocess.Popen(
-            [sys.executable, "-P", __file__, str(theirs.fileno()), " " * SHOWN_BYTES],
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, stdin=subprocess.DEVNULL,
+            [sys.executable, "-P", __file__, str(theirs.fileno()), SPACE],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "SPACE": SPACE}, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
         )  # fmt: skip
     return ours
@@ -239,7 +241,7 @@ def _leave(words: list[str], environment: dict[str, str], pass_fds: Collection[i
     logging.disable(logging.NOTSET)
     # The objects that have the files close the numbers once more, so these stay taken.
     nothing = os.open(os.devnull, os.O_RDWR)
-    for number in map(int, os.listdir("/proc/self/fd")):
+    for number in [int(each.name) for each in Path("/proc/self/fd").iterdir()]:
         if number > 2 and number not in pass_fds:
             with suppress(OSError):  # that of the listing itself
                 os.dup2(nothing, number)
@@ -251,8 +253,9 @@ def become(
 ) -> NoReturn:
     """Run a module as a new interpreter would, and end."""
     os.environ.clear()
+    _show(_ARGUMENTS, [sys.executable, "-m", module, *arguments])
+    _show(_ENVIRONMENT, map("=".join, environment.items()))
     os.environ.update(environment)
-    _show([sys.executable, "-m", module, *arguments])
     # A file object remembers whether it can seek.
     encoding = environment.get("PYTHONIOENCODING")
     sys.stdout = os.fdopen(1, "w", encoding=encoding, closefd=False)
@@ -280,11 +283,11 @@ def become(
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
-def _show(words: list[str]) -> None:
-    """Write a command line where the kernel shows it to other processes, in place of that of the server."""
+def _show(first_field: int, words: Iterable[str]) -> None:
+    """Write words where the kernel shows other processes those that the server was started with."""
     fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    start, end = int(fields[45]), int(fields[46])
-    text = "\0".join(words).encode()[: end - start - 1]
+    start, end = map(int, fields[first_field : first_field + 2])
+    text = "\0".join(words).encode(errors="surrogateescape")[: end - start - 1]
     ctypes.memmove(start, text.ljust(end - start, b"\0"), end - start)
 
 
