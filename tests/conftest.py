@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,26 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
 settings.register_profile("thorough", settings.get_profile("patient"), max_examples=1000)
 settings.load_profile("patient")
+
+SLOW_IMPORTS = (
+    "accelerate", "aiohttp", "datasets", "keras", "lightning", "pandas", "tensorboard.summary", "torchao",
+    "torchmetrics", "transformers", "wandb",
+)  # fmt: skip
+"""Each worker imports every test file, and runs some of them: a test imports these itself."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Import the test files; the objects of their modules stay, so that no garbage collection need look at them."""
+    gc.disable()
+    try:
+        result = yield
+    finally:
+        gc.freeze()
+        gc.enable()
+    if early := [name for name in SLOW_IMPORTS if name in sys.modules]:
+        raise pytest.UsageError(f"A test file imports {', '.join(early)} when it is collected: import it in its tests.")
+    return result
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,12 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import aiohttp
 import pytest
 
 from tests.support import write_run
-from tuitrain.cli.serve import DashboardServer
+
+if TYPE_CHECKING:
+    import aiohttp
 
 
 def free_port() -> int:
@@ -61,6 +63,8 @@ async def screen_of(websocket: aiohttp.ClientWebSocketResponse, words: tuple[str
 
 
 async def test_the_dashboard_is_shown_in_a_browser(served: str) -> None:
+    import aiohttp
+
     origin = served.partition("/?")[0]
     async with aiohttp.ClientSession() as browser:
         async with browser.get(served) as page:
@@ -87,6 +91,8 @@ async def test_the_dashboard_is_shown_in_a_browser(served: str) -> None:
 
 
 async def status_of(address: str, headers: dict[str, str], *, websocket: bool) -> int:
+    import aiohttp
+
     async with aiohttp.ClientSession() as browser:
         if not websocket:
             async with browser.get(address, headers=headers, allow_redirects=False) as page:
@@ -135,6 +141,8 @@ async def test_only_its_own_address_with_the_token_opens_it(served: str) -> None
 def test_which_names_a_server_for_other_machines_has(
     host: str, accepted: tuple[str, ...], refused: tuple[str, ...]
 ) -> None:
+    from tuitrain.cli.serve import DashboardServer
+
     server = DashboardServer("true", host, 80)
     assert [name for name in accepted if not server.is_own_host(name)] == []
     assert [name for name in refused if server.is_own_host(name)] == []

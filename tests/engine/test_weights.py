@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import sentencepiece
 import torch
-import transformers
 from engine_runs import command, environment, make_run, of_type, read_log, run_engine
 from safetensors.torch import load_file
 from tests.support import unprivileged
@@ -43,6 +42,8 @@ def test_exported_logits_equal_those_of_transformers(tmp_path: Path, name: str) 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_logits_of_imported_weights_equal_those_of_transformers(tmp_path: Path, name: str) -> None:
+    import transformers
+
     config = make_config(**MODELS[name])
     export(make_model(config), tmp_path / "shape")
     torch.manual_seed(23)
@@ -86,6 +87,8 @@ def test_a_gpt2_without_biases_is_exported_with_zeros_and_imported_without(
 
 @pytest.mark.parametrize("name", ["gpt2", "llama", "qwen3-tied"])
 def test_a_model_split_into_three_files_is_loaded_as_one(tmp_path: Path, name: str) -> None:
+    import transformers
+
     config = make_config(**MODELS[name])
     model = make_model(config)
     paths = export(model, tmp_path / "out", split=True)
@@ -113,6 +116,7 @@ def test_bfloat16_halves_the_size_and_keeps_values_within_rounding(tmp_path: Pat
 
 
 def test_a_tokenizer_json_is_exported_too(tmp_path: Path) -> None:
+    import transformers
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     words = {word: number for number, word in enumerate(["<|endoftext|>", "def", "return", "x"])}
@@ -145,6 +149,8 @@ class Corpus:
 @pytest.mark.parametrize("kind", ["byte", "char", "char with others", "sentencepiece"])
 @pytest.mark.parametrize("name", ["gpt2", "llama-gqa-llama3"])
 def test_auto_tokenizer_gives_the_ids_of_the_run(tmp_path: Path, name: str, kind: str) -> None:
+    import transformers
+
     corpus = Corpus()
     tokenizer: Tokenizer = ByteTokenizer()
     if kind.startswith("char"):

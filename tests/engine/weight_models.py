@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-import transformers
 
 from tuitrain.config import ModelConfig, validate
 from tuitrain_engine import weights
 from tuitrain_engine.data.tokenizers import ByteTokenizer
 from tuitrain_engine.model import Transformer, initialise
+
+if TYPE_CHECKING:
+    import transformers
 
 VOCABULARY = 61
 SHAPE = {"n_layers": 2, "d_model": 32, "n_heads": 4, "vocab_size": VOCABULARY, "seq_len": 48}
@@ -55,6 +58,8 @@ def export(model: Transformer, out: Path, *, split: bool = False, dtype: str = "
 
 def theirs(directory: Path) -> transformers.PreTrainedModel:
     """The model as transformers reads it; missing and unexpected keys are errors."""
+    import transformers
+
     model, info = transformers.AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True)
     assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
     return model.eval()

@@ -6,14 +6,16 @@ from itertools import count
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 
 from tests.own_loop.loops import of_type, only_run
 from tuitrain import events
-from tuitrain.integrations.accelerate import TuitrainTracker
 
 
 def test_what_an_accelerator_logs_is_in_the_log_and_its_loop_learns_of_a_stop(runs_dir: Path) -> None:
+    from accelerate import Accelerator
+
+    from tuitrain.integrations.accelerate import TuitrainTracker
+
     accelerator = Accelerator(cpu=True, log_with=TuitrainTracker(name="fast"))
     accelerator.init_trackers("project", config={"lr": 0.1})
     model = torch.nn.Linear(2, 1)

@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import tuitrain
 from tests.own_loop.loops import of_type, only_run
 from tuitrain import events
 
-PROGRAM = """
-import sys
-import numpy as np
-import keras
-import tuitrain
-from tuitrain.integrations.keras import TuitrainCallback
 
-class Ask(keras.callbacks.Callback):
-    def on_train_batch_begin(self, batch, logs=None):
-        if batch == 2 and sys.argv[1] != "nothing":
-            (tuitrain.run.path / "control" / sys.argv[1]).touch()
-            tuitrain.run._requests.poll()
+def fit(request: str) -> None:
+    """Train a layer for two epochs of four batches, and leave a request before the third batch."""
+    # The fixture of the tests names the backend, which Keras settles once and for all when it is imported.
+    import keras
 
-model = keras.Sequential([keras.layers.Dense(1)])
-model.compile(optimizer="sgd", loss="mse", metrics=["mae"])
-x, y = np.ones((16, 3)), np.ones((16, 1))
-callbacks = [Ask(), TuitrainCallback(name="dense")]
-model.fit(x, y, batch_size=4, epochs=2, validation_data=(x, y), verbose=0, callbacks=callbacks)
-"""
+    from tuitrain.integrations.keras import TuitrainCallback
 
+    class Ask(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
+            if batch == 2 and request:
+                assert tuitrain.run.path is not None
+                (tuitrain.run.path / "control" / request).touch()
+                tuitrain.run._requests.poll()
 
-def fit(tmp_path: Path, request: str) -> None:
-    # Keras settles its backend once and for all when it is imported.
-    subprocess.run([sys.executable, "-c", PROGRAM, request], cwd=tmp_path, check=True, capture_output=True)
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile(optimizer="sgd", loss="mse", metrics=["mae"])
+    x, y = np.ones((16, 3)), np.ones((16, 1))
+    callbacks = [Ask(), TuitrainCallback(name="dense")]
+    model.fit(x, y, batch_size=4, epochs=2, validation_data=(x, y), verbose=0, callbacks=callbacks)
 
 
-def test_batches_and_validation_are_in_the_log(tmp_path: Path, runs_dir: Path) -> None:
-    fit(tmp_path, "nothing")
+def test_batches_and_validation_are_in_the_log(runs_dir: Path) -> None:
+    fit("")
     run = only_run(runs_dir)
     assert of_type(run, events.Run)[0].total_steps == 8
     losses = [each for each in of_type(run, events.Step) if each.loss is not None]
@@ -50,8 +46,8 @@ def test_batches_and_validation_are_in_the_log(tmp_path: Path, runs_dir: Path) -
     assert end.status == "completed"
 
 
-def test_a_stop_saves_and_ends_the_training(tmp_path: Path, runs_dir: Path) -> None:
-    fit(tmp_path, "stop")
+def test_a_stop_saves_and_ends_the_training(runs_dir: Path) -> None:
+    fit("stop")
     run = only_run(runs_dir)
     (saved,) = of_type(run, events.Checkpoint)
     assert Path(saved.path).exists()

@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
-import tuitrain
 from tests.own_loop.loops import of_type, only_run
+from tests.warm_engine import start_ranks
 from tuitrain import events
-from tuitrain.integrations.transformers import TuitrainCallback
-
-TOKENS = [{"input_ids": row, "labels": row} for row in torch.arange(256).reshape(16, 16) % 64]
-
-
-def trainer(tmp_path: Path, *callbacks: TrainerCallback, **arguments: Any) -> Trainer:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=64, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
-    )
-    defaults = {
-        "output_dir": str(tmp_path / "out"), "max_steps": 6, "logging_steps": 1, "report_to": "none", "use_cpu": True,
-        "per_device_train_batch_size": 2, "disable_tqdm": True, "save_strategy": "no",
-    }  # fmt: skip
-    return Trainer(
-        LlamaForCausalLM(config),
-        TrainingArguments(**{**defaults, **arguments}),
-        train_dataset=TOKENS,
-        eval_dataset=TOKENS[:4],
-        callbacks=list(callbacks),
-    )
 
 
 def test_report_to_tuitrain_logs_steps_and_evaluations(tmp_path: Path, runs_dir: Path) -> None:
+    import tuitrain.integrations.transformers  # noqa: F401 (report_to knows it from here on)
+    from tests.integrations.transformers_runs import trainer
+
     trainer(tmp_path, report_to="tuitrain", run_name="named", eval_strategy="steps", eval_steps=3).train()
     run = only_run(runs_dir)
     (record,) = of_type(run, events.Run)
@@ -56,24 +33,13 @@ def test_report_to_tuitrain_logs_steps_and_evaluations(tmp_path: Path, runs_dir:
     assert end.status == "completed"
 
 
-class AskAt(TrainerCallback):
-    """Leaves a request after step 2."""
-
-    def __init__(self, request: str) -> None:
-        self.request = request
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.global_step == 2:
-            assert tuitrain.run.path is not None
-            (tuitrain.run.path / "control" / self.request).touch()
-            # The thread of the run looks for requests five times a second.
-            tuitrain.run._requests.poll()
-
-
 @pytest.mark.parametrize(("request_name", "last", "status"), [("stop", 3, "stopped"), ("checkpoint", 6, "completed")])
 def test_requests_stop_and_save_as_the_trainer_does(
     tmp_path: Path, runs_dir: Path, request_name: str, last: int, status: str
 ) -> None:
+    from tests.integrations.transformers_runs import AskAt, trainer
+    from tuitrain.integrations.transformers import TuitrainCallback
+
     made = trainer(tmp_path, AskAt(request_name), TuitrainCallback(system=False))
     made.train()
     assert made.state.global_step == last
@@ -85,30 +51,10 @@ def test_requests_stop_and_save_as_the_trainer_does(
     assert end.status == status
 
 
-SEVERAL = """
-import torch
-from pathlib import Path
-from tests.integrations.test_transformers import AskAt, trainer
-from tuitrain.integrations.transformers import TuitrainCallback
-
-class AskOnce(AskAt):
-    def on_step_begin(self, args, state, control, **kwargs):
-        if state.is_world_process_zero:
-            super().on_step_begin(args, state, control, **kwargs)
-
-made = trainer(Path("."), AskOnce("stop"), TuitrainCallback(), max_steps=50)
-made.train()
-assert made.state.global_step == 3, made.state.global_step
-"""
-
-
 def test_a_stop_reaches_every_process(tmp_path: Path, runs_dir: Path) -> None:
-    (tmp_path / "several.py").write_text(SEVERAL)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "several.py"]
-    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr
+    module = "tests.integrations.transformers_runs"
+    for rank in start_ranks([], 2, module=module, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=tmp_path):
+        _, errors = rank.communicate(timeout=240)
+        assert rank.returncode == 0, errors
     (end,) = of_type(only_run(runs_dir), events.End)
     assert end.status == "stopped"

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, tensor_shape_pb2
 from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
-from torch.utils.tensorboard import SummaryWriter
 
 from tests.readers.reading import Read, read, readers_of
 from tuitrain.events import Sample
@@ -249,6 +248,8 @@ def test_what_is_no_event_file_is_not_taken_for_one(tmp_path: Path) -> None:
 
 
 def test_hyperparameters_of_the_plugin_and_of_transformers(tmp_path: Path) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
     with SummaryWriter(str(tmp_path / "run")) as writer:
         writer.add_hparams({"lr": 0.1, "layers": 12, "act": "gelu", "bias": False}, {"final": 1.0}, run_name="trial")
         writer.add_text("args", '{"learning_rate": 0.001, "nested": {"a": [1, 2]}}')
@@ -265,6 +266,8 @@ def test_hyperparameters_of_the_plugin_and_of_transformers(tmp_path: Path) -> No
 
 
 def test_the_writer_of_torch_is_followed_while_it_writes(tmp_path: Path) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
     with SummaryWriter(str(tmp_path / "run")) as writer:
         writer.add_scalar("train/loss", 3.0, 0)
         writer.flush()
@@ -320,6 +323,8 @@ def _some_events(chance: random.Random) -> Iterable[bytes]:
 
 
 def test_a_run_of_torch_becomes_a_history(tmp_path: Path) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
     with SummaryWriter(str(tmp_path / "run")) as writer:
         for step in range(100):
             writer.add_scalar("train/loss", 3.0 - step / 40, step)

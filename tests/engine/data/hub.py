@@ -6,11 +6,12 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import datasets
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+
+if TYPE_CHECKING:
+    import datasets
 
 FILES, ROWS = 5, 12
 
@@ -27,6 +28,9 @@ def texts() -> list[str]:
 
 def parquet_dataset(path: Path) -> Path:
     """Five Parquet files of three row groups each, with one more column."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     path.mkdir()
     for file in range(FILES):
         table = pa.table({"text": [text_of(file, row) for row in range(ROWS)], "n": list(range(ROWS))})
@@ -48,6 +52,8 @@ class ReadFault:
     """Makes `datasets` fail or hang after a given total number of rows, on the first `times` readings."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int, times: int, hang: bool = False) -> None:
+        import datasets
+
         self.left, self.rows, self.times = at, 0, times
         self.woken = threading.Event()
         existing = threading.enumerate()

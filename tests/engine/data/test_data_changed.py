@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pytest
 from tests.engine.data import hub
 
@@ -78,6 +77,8 @@ class Hub:
     """A stand-in for the Hub, without a network: a directory by a name, at a commit."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path, commit: str) -> None:
+        import datasets
+
         self.commit, self.revisions = commit, list[str | None]()
         original = datasets.load_dataset_builder
 

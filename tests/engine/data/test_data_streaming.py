@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import datasets
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -214,6 +213,8 @@ def test_only_consecutive_errors_count_as_retries(
     opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten errors, each followed by a document, do not exhaust the retries."""
+    import datasets
+
     expected = opened(streamed, **KEYS).train.batch(0, 120)
     troubled = opened(streamed, max_retries=1, **KEYS)
     lost = set(hub.texts()[10:20])
@@ -281,7 +282,7 @@ def test_with_max_tokens_the_stream_is_stored_in_shards_that_a_resume_reuses(
 ) -> None:
     first = opened(streamed, max_tokens=500, token_limit=1000)
     assert first.train.tokens + first.val.tokens == 500
-    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: pytest.fail("it was read again"))
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: pytest.fail("it was read again"))
     again = opened(streamed, max_tokens=500, token_limit=1_000_000)
     assert same(again.train.batch(0, 8), first.train.batch(0, 8))
     assert again.train.state_at(8) == {}

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import datasets
 import torch
 import torch.distributed as dist
 
@@ -27,6 +26,8 @@ class Hang:
     """The rows of every dataset up to a given number; after it reading hangs."""
 
     def __init__(self, at: int) -> None:
+        import datasets
+
         self.left, self.reached, self.over = at, threading.Event(), threading.Event()
         original = datasets.IterableDataset.__iter__
 
