@@ -53,9 +53,7 @@ def _our_style() -> Iterator[None]:
 
 
 def drawn(plot: Plot | HeatMap, options: ChartOptions | None = None) -> Axes:
-    figure = panel_figure(plot, (7.6, 4.4), options)
-    figure.canvas.draw()
-    return figure.axes[0]
+    return panel_figure(plot, (7.6, 4.4), options).axes[0]
 
 
 def legend_of(axes: Axes) -> list[str]:

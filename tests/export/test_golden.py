@@ -145,7 +145,7 @@ def test_a_figure_is_as_expected(name: str, two: list[Pair]) -> None:
 @pytest.mark.parametrize("change", ["nan", "title", "limit", "missing"])
 def test_a_changed_figure_is_noticed(change: str, two: list[Pair]) -> None:
     with figure_style():
-        figure = figure_of("analysis", two[:1])
+        figure = figure_of("loss", two[:1])
         before, axes = described(figure), figure.axes[0]
         if change == "nan":
             axes.lines[0].set_ydata(np.full(len(axes.lines[0].get_ydata()), np.nan))

@@ -33,7 +33,6 @@ def test_a_dark_style_has_light_text(tmp_path: Path, style: str) -> None:
     with figure_style(path):
         figures = [analysis_figure(hard_case(), "hard"), comparison_figure([("a", hard_case()), ("b", hard_case())])]
         for figure in figures:
-            figure.canvas.draw()
             assert lightness(figure.get_facecolor()) < 0.1
             for text in figure.findobj(Text):
                 box = text.get_bbox_patch()

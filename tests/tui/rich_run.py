@@ -57,8 +57,7 @@ def records(world_size: int = 4, gpus: int = 2) -> list[AnyRecord]:
 
 
 def view(said: list[AnyRecord], status: Status = Status.RUNNING, index: int = 0) -> RunView:
-    """A run that said this, one record after the other."""
+    """A run that said this."""
     history = RunHistory()
-    for record in said:
-        history.absorb([record])
+    history.absorb(said)
     return RunView(index, history=history, status=status, loaded=True)
