@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from tuitrain.events.requests import stop_reason
 from tuitrain.files import os_error_text
 from tuitrain.text import clean, clean_lines, guard_output
 from tuitrain_engine.control import Control, StopRequested
@@ -78,7 +79,7 @@ def _train(run_dir: Path, rank: int, size: int, *, resume: bool, resume_config: 
                 _write_end(run_dir, rank, "failed", reason)
             raise
     except StopRequested as request:
-        _write_end(run_dir, rank, "stopped", f"stopped by {request} before the first step")
+        _write_end(run_dir, rank, "stopped", f"{stop_reason(str(request))} before the first step")
         return INTERRUPTED if control.interrupted else 0
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
 
-from tuitrain.events.requests import REQUESTS, control_directory, delete_requests, is_requested, reason_of
+from tuitrain.events.requests import REQUESTED, REQUESTS, control_directory, delete_requests, is_requested, reason_of
 from tuitrain.files import FollowedDirectory, GoneError
 
 SIGNALS = {
     "SIGINT": "stop", "SIGTERM": "stop", "SIGHUP": "stop", "SIGQUIT": "stop", "SIGUSR2": "stop", "SIGUSR1": "checkpoint"
 }  # fmt: skip
 """The request of each signal. Schedulers send SIGUSR1 or SIGUSR2 before the time is over, a terminal SIGHUP."""
-ORIGINS = ("control file", *SIGNALS)
+ORIGINS = (REQUESTED, *SIGNALS)
 POLL_INTERVAL_S = 0.2
 ANSWER_S = 1.0
 """How long the run directory may take to answer; then training goes on, and the answer counts when it comes."""
@@ -84,7 +84,7 @@ class Control:
         self._at_boundary_only = True
 
     def poll(self) -> dict[str, str]:
-        """Requests since the last poll, each with its origin (`control file`, `SIGTERM`).
+        """Requests since the last poll, each with its origin (REQUESTED, `SIGTERM`).
 
         Raises GoneError when the run directory was removed.
         """
@@ -93,7 +93,7 @@ class Control:
         if self._files is not None and now >= self._next_poll:
             self._next_poll = now + POLL_INTERVAL_S
             for name in self._files.read():
-                requests.setdefault(name, "control file")
+                requests.setdefault(name, REQUESTED)
         return requests
 
     def stop_origin(self) -> str | None:
@@ -101,7 +101,7 @@ class Control:
         if "stop" in self._signalled:
             return self._signalled["stop"]
         try:
-            return "control file" if self._files is not None and is_requested(self._run_dir.path, "stop") else None
+            return REQUESTED if self._files is not None and is_requested(self._run_dir.path, "stop") else None
         except GoneError:
             # `poll` reports it.
             return None

@@ -16,6 +16,7 @@ import torch
 from tuitrain import accounting, events
 from tuitrain.config import ConfigError, RunConfig, load_config
 from tuitrain.events.lock import LockedError, acquire, no_locks_sentence
+from tuitrain.events.requests import stop_reason
 from tuitrain.files import GoneError, os_error_text
 from tuitrain.monitor import SystemMonitor
 from tuitrain_engine import report
@@ -137,7 +138,7 @@ class Attempt:
     def _why_stopped(self, by: str) -> str:
         if self.peers.orphaned:
             return "torchrun, which started the run, has died: stopped"
-        return self.control.stop_reason or f"stopped by {by}"
+        return stop_reason(self.control.stop_reason or by)
 
     def _sentence(self, error: Exception) -> str | None:
         """The sentence on an error with a known cause; None for a bug."""

@@ -9,7 +9,7 @@ import torch
 
 from tuitrain import events
 from tuitrain.accounting import duration_text
-from tuitrain.events.requests import PAUSED
+from tuitrain.events.requests import PAUSED, result_text
 from tuitrain_engine.control import Control, from_number, to_number
 from tuitrain_engine.journal import Journal
 from tuitrain_engine.parallel import World
@@ -37,7 +37,7 @@ def wait_to_continue(
     """
 
     def write(request: str, result: str, origin: str) -> None:
-        journal.write(events.Control(request=request, result=f"{result} at step {step} ({origin})"))
+        journal.write(events.Control(request=request, result=result_text(result, step, origin)))
 
     write("pause", PAUSED, origin)
     began = reminded = time.monotonic()

@@ -26,6 +26,7 @@ import psutil
 
 from tuitrain.events import End, EventWriter
 from tuitrain.events.peers import NODE_VARIABLE, failure_files, mark_failure
+from tuitrain.events.requests import stop_reason
 from tuitrain.text import clean, clean_lines
 from tuitrain_engine.control import SIGNALS, listen_to
 from tuitrain_engine.peers import POLL_INTERVAL_S
@@ -160,7 +161,7 @@ def _pass_on(number: int, frame: FrameType | None) -> None:
     if not workers and SIGNALS[name] == "stop":
         log = _log()
         if log is not None and not _is_other_node():
-            _write_end(log, INTERRUPTED, f"stopped by {name} before the first step")
+            _write_end(log, INTERRUPTED, f"{stop_reason(name)} before the first step")
         raise SystemExit(INTERRUPTED if number == signal.SIGINT else 0)
     for worker in workers:
         try:

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from tuitrain import accounting, events
 from tuitrain.config import RunConfig
+from tuitrain.events.requests import result_text
 from tuitrain_engine import checkpoint, describe, report, weights
 from tuitrain_engine.building import build_distributed, decide_micro_batch, keep_tokenizer
 from tuitrain_engine.checkpoint.manager import Checkpoints
@@ -157,7 +158,7 @@ def read_data(config: RunConfig, journal: Journal, control: Control) -> Dataset:
 
 
 def train(t: Trainer) -> str | None:
-    """Run the remaining steps. Returns what stopped them early (`SIGTERM`, `control file`), None at the end.
+    """Run the remaining steps. Returns what stopped them early (`SIGTERM`, `request`), None at the end.
 
     The order at a step boundary: checkpoint before evaluation, since that may run out of memory.
     Raises NonFiniteError, and SaveError when the last checkpoint could not be written.
@@ -382,7 +383,7 @@ def answer(t: Trainer, request: str, origin: str) -> None:
         path = t.run_dir / "profile" / f"memory-step-{step}.rank{t.world.rank}.pickle"
         with t.telemetry.paused():
             result = memory_snapshot(path, t.machine.device)
-    t.journal.write(events.Control(request=request, result=f"{result} at step {step} ({origin})"))
+    t.journal.write(events.Control(request=request, result=result_text(result, step, origin)))
 
 
 def save_checkpoint(t: Trainer) -> None:

@@ -174,10 +174,10 @@ def test_a_pause_is_no_evaluation_and_not_the_rest() -> None:
     # Paused for 60 s after the fifth step's evaluation, with a checkpoint of 5 s in it.
     later = [replace(each, time=each.time + 60) for each in log[13:]]
     paused = [
-        Control(time=68.0, request="pause", result="paused at step 5 (control file)"),
-        Control(time=100.0, request="pause", result="paused for 32 s at step 5 (control file)"),
+        Control(time=68.0, request="pause", result="paused at step 5"),
+        Control(time=100.0, request="pause", result="paused for 32 s at step 5"),
         Checkpoint(time=110.0, step=5, path="b", duration_ms=5000.0),
-        Control(time=128.0, request="continue", result="continued after 60 s at step 5 (control file)"),
+        Control(time=128.0, request="continue", result="continued after 60 s at step 5"),
     ]
     found = spent(*log[:13], *paused, *later)
     assert found is not None

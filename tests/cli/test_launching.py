@@ -273,13 +273,13 @@ def test_only_a_run_of_the_engine_that_is_not_paused_can_be_paused(cli: Cli, run
     assert [cli(command, "live").code for command in ("pause", "continue")] == [0, 0]
     assert [path.name for path in live.control.iterdir()] == ["continue"]
     with EventWriter(live.metrics) as log:
-        log.write(Control(request="pause", result="paused at step 100 (control file)"))
+        log.write(Control(request="pause", result="paused at step 100"))
     assert cli("status", "live").out.startswith("paused  live  step 100")
     assert cli("ls", "-q", "status:paused").out == "live\n"
     assert "is paused already" in cli("pause", "live").err
     assert "║ paused" in cli("watch", "live", "--once").out
     with EventWriter(live.metrics) as log:
-        log.write(Control(request="continue", result="continued after 3 s at step 100 (control file)"))
+        log.write(Control(request="continue", result="continued after 3 s at step 100"))
     live.config.unlink()
     assert "only the engine can pause" in cli("pause", "live").err
 

@@ -204,4 +204,4 @@ def test_another_program_goes_on_after_its_time_limit_until_it_is_stopped(site: 
     assert run.console.read_text().count("of the site: 1 node") == 2
     assert site("stop", run.run_id).code == 0
     wait_for(lambda: site.state(run) == "COMPLETED")
-    assert (read_snapshot(run).status, read_snapshot(run).reason) == (Status.STOPPED, "stop requested")
+    assert (read_snapshot(run).status, read_snapshot(run).reason) == (Status.STOPPED, "stopped by `tuitrain stop`")

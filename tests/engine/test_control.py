@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuitrain.events.requests import write_request
+from tuitrain.events.requests import REQUESTED, write_request
 from tuitrain_engine.control import ORIGINS, POLL_INTERVAL_S, REQUESTS, SIGNALS, Control, from_number, to_number
 
 
@@ -27,7 +27,7 @@ def test_a_request_is_read_once_and_its_file_is_deleted(tmp_path: Path) -> None:
     clock = Clock()
     control = Control(tmp_path, clock)
     (tmp_path / "control" / "eval").touch()
-    assert control.poll() == {"eval": "control file"}
+    assert control.poll() == {"eval": REQUESTED}
     assert not (tmp_path / "control" / "eval").exists()
     clock.now += POLL_INTERVAL_S
     assert control.poll() == {}
@@ -41,7 +41,7 @@ def test_the_directory_is_read_at_most_once_per_interval(tmp_path: Path) -> None
     clock.now += POLL_INTERVAL_S / 2
     assert control.poll() == {}
     clock.now += POLL_INTERVAL_S
-    assert control.poll() == {"stop": "control file"}
+    assert control.poll() == {"stop": REQUESTED}
 
 
 def test_a_request_made_before_the_start_counts_and_other_files_are_kept(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_request_made_before_the_start_counts_and_other_files_are_kept(tmp_pat
     directory.mkdir()
     for name in ("checkpoint", "notes.txt"):
         (directory / name).touch()
-    assert Control(tmp_path, Clock()).poll() == {"checkpoint": "control file"}
+    assert Control(tmp_path, Clock()).poll() == {"checkpoint": REQUESTED}
     assert [path.name for path in directory.iterdir()] == ["notes.txt"]
 
 
@@ -57,7 +57,7 @@ def test_a_stop_may_say_why(tmp_path: Path) -> None:
     control = Control(tmp_path, Clock())
     write_request(tmp_path, "stop", "it is the worst\x1b[31m of four\n")
     assert [path.name for path in control.directory.iterdir()] == ["stop"]
-    assert control.poll() == {"stop": "control file"}
+    assert control.poll() == {"stop": REQUESTED}
     assert control.stop_reason == "it is the worst of four␊"
 
 
@@ -96,6 +96,6 @@ def test_a_stop_request_can_be_checked_without_consuming_it(tmp_path: Path) -> N
     control = Control(tmp_path, Clock())
     assert control.stop_origin() is None
     (tmp_path / "control" / "stop").touch()
-    assert control.stop_origin() == control.stop_origin() == "control file"
-    assert control.poll() == {"stop": "control file"}
+    assert control.stop_origin() == control.stop_origin() == REQUESTED
+    assert control.poll() == {"stop": REQUESTED}
     assert control.stop_origin() is None

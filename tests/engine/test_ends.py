@@ -62,7 +62,7 @@ def test_a_run_whose_last_checkpoint_cannot_be_written_has_failed(
     assert again.returncode == 3 and "no complete checkpoint" in again.stderr
 
 
-@pytest.mark.parametrize("way", ["control file", "SIGTERM"])
+@pytest.mark.parametrize("way", ["request", "SIGTERM"])
 def test_a_stop_whose_checkpoint_cannot_be_written_has_failed(tmp_path: Path, way: str) -> None:
     run_dir = make_run(tmp_path, train={"max_steps": 100_000}, checkpoint={"interval": 3}, eval={"interval": 0})
     process = start_engine(run_dir)

@@ -143,12 +143,12 @@ def test_a_checkpoint_before_the_first_step_resumes_as_a_fresh_start_does(
             return prepare(run_dir, config, Journal(run_dir), Control(run_dir), World(), resume=resume)
 
         def stall(first: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-            raise ReadingStopped("control file")
+            raise ReadingStopped("request")
 
         if stalls:
             trainer = prepared(resume=False)
             monkeypatch.setattr(trainer.dataset.train, "batch", stall)
-            assert train(trainer) == "control file"
+            assert train(trainer) == "request"
             assert [saved.step for saved in checkpoint.complete(run_dir)] == [0]
             # Values that the checkpoint restores are not drawn before.
             monkeypatch.setattr("tuitrain_engine.model.init._normal", None)

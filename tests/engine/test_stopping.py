@@ -108,11 +108,11 @@ def test_a_stop_while_the_data_stalls_saves_the_last_step(tmp_path: Path, monkey
     def stall(first: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         # Two micro-batches a step: the second one of the fourth step stalls.
         if next(calls) == 7:
-            raise ReadingStopped("control file")
+            raise ReadingStopped("request")
         return batch(first, count)
 
     monkeypatch.setattr(trainer.dataset.train, "batch", stall)
-    assert train(trainer) == "control file"
+    assert train(trainer) == "request"
     journal.close()
     assert checkpoint.newest(run_dir).step == trainer.progress.step == 3
     saved = model_tensors(run_dir, 3)

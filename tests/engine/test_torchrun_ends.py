@@ -24,18 +24,20 @@ def make(tmp_path: Path, name: str, strategy: str, **parallel: object) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "control file"])
-def test_a_stop_request_reaches_all_processes_at_one_boundary(tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "by"), [("SIGTERM", "by SIGTERM"), ("SIGINT", "by SIGINT (Ctrl-C)"), ("request", "on request")]
+)
+def test_a_stop_request_reaches_all_processes_at_one_boundary(tmp_path: Path, how: str, by: str) -> None:
     run_dir = make(tmp_path, "stopped", "zero1")
     process = start_engine(run_dir, processes=2)
-    if how == "control file":
+    if how == "request":
         (run_dir / "control" / "stop").touch()
     else:
         os.kill(process.pid, getattr(signal, how))
     process.communicate(timeout=120)
     assert process.returncode == (130 if how == "SIGINT" else 0)
     end = read_log(run_dir)[-1]
-    assert isinstance(end, events.End) and end.status == "stopped" and how in end.reason
+    assert isinstance(end, events.End) and end.status == "stopped" and f"stopped {by}" in end.reason
     newest = checkpoint.newest(run_dir)
     assert newest is not None and newest.step == end.step
 

@@ -220,13 +220,13 @@ def test_the_loss_of_the_first_node_is_written_down_by_the_others(site: Site) ->
     assert end is not None and str(end.reason).startswith(f"Node 0 ({socket.gethostname()}) was lost")
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "control file"])
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "request"])
 def test_a_run_that_waits_for_its_nodes_can_be_stopped(site: Site, how: str) -> None:
     site.begin(0, "--nodes=2", "--min-nodes=2")
     wait_for(lambda: site.run.metrics.exists())
     stage = read_snapshot(site.run).stage
     assert stage is not None and stage.stage == f"waiting for node 1 at {site.address}"
-    if how == "control file":
+    if how == "request":
         site.run.request("stop")
     else:
         site.nodes[0].send_signal(getattr(signal, how))

@@ -164,5 +164,5 @@ def test_the_state_of_a_job_decides_where_the_log_does_not() -> None:
     # The script of the job is still to decide whether the run goes on.
     assert status("COMPLETING", end=stopped, **started) is Status.STARTING
     assert status("COMPLETED", end=stopped, **started) is Status.STOPPED
-    asked_to = End(status="stopped", reason="stopped by control file")
+    asked_to = End(status="stopped", reason="stopped by `tuitrain stop`")
     assert status("RUNNING", end=asked_to, **started) is Status.STOPPED

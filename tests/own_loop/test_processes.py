@@ -248,7 +248,7 @@ def test_requests_reach_a_loop(runs_dir: Path) -> None:
     program.communicate()
     assert program.returncode == 0
     end = end_of(run)
-    assert (end.status, end.reason) == ("stopped", "stop requested (control file)")
+    assert (end.status, end.reason) == ("stopped", "stopped by `tuitrain stop`")
     assert [each.request for each in of_type(run, events.Control)] == ["checkpoint"]
 
 

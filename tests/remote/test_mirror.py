@@ -185,6 +185,8 @@ def test_a_machine_needs_no_more_than_a_shell(
     assert {name: file.size for name, file in sync.files.items()} == {"a.log": 200_000, "sub/b $x.log": 0}
     assert sync.request("control/stop")
     assert (there / "control" / "stop").read_bytes() == b""
+    assert sync.request("control/stop", "stopped by `id`  $(id) %s 'x'")
+    assert (there / "control" / "stop").read_bytes() == b"stopped by `id`  $(id) %s 'x'"
 
 
 def test_names_that_leave_the_folder_are_no_names(there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

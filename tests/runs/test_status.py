@@ -147,8 +147,8 @@ def test_records_from_the_future_do_not_hide_a_stall(tmp_path: Path) -> None:
     assert derive_status(None, None, ahead, True, log=log) is Status.UNKNOWN
 
 
-PAUSE = Control(time=NOW - 500, request="pause", result="paused at step 100 (control file)")
-CONTINUE = Control(time=NOW - 400, request="continue", result="continued after 100 s at step 100 (control file)")
+PAUSE = Control(time=NOW - 500, request="pause", result="paused at step 100")
+CONTINUE = Control(time=NOW - 400, request="continue", result="continued after 100 s at step 100")
 
 
 @pytest.mark.parametrize(

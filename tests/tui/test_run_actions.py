@@ -19,6 +19,7 @@ from tests.support import write_run
 from tests.tui.conftest import forget, notifications, running, shown, until, wait_for_dialog, wait_for_notification
 from tuitrain.config import load_config
 from tuitrain.events import Checkpoint, Control, End, Eval, EventWriter
+from tuitrain.events.requests import reason_of
 from tuitrain.launch.local import Label, Started, start_run
 from tuitrain.runs import RunDirectory, Status, read_snapshot
 from tuitrain.tui.app import TuitrainApp
@@ -71,6 +72,7 @@ async def test_stop_asks_once_and_reports_the_answer(live: RunDirectory) -> None
         await pilot.press("y")
         await wait_for_notification(app, pilot, "stop requested at step 100; it writes a checkpoint first")
         assert [path.name for path in live.control.iterdir()] == ["stop"]
+        assert reason_of(live.path, "stop") == "stopped from the dashboard"
         log(live, End(status="stopped", reason="stop requested", step=104))
         await wait_for_notification(app, pilot, f"{live.run_id}: stopped at step 104, stop requested.")
 
@@ -106,7 +108,7 @@ async def test_checkpoint_and_evaluation(
             app, pilot, f"{request_name} requested; the run handles it at its next step boundary"
         )
         assert (live.control / request_name).exists()
-        log(live, Control(request=request_name, result="done at step 101 (control file)"))
+        log(live, Control(request=request_name, result="done at step 101"))
         log(live, record)
         await wait_for_notification(app, pilot, answer)
 

@@ -48,7 +48,7 @@ def act(new: NewAlert, rules: Rules) -> list[str]:
     rule = rules.rule_of(new.alert.code)
     if rule is None or not new.fresh:
         return []
-    done = [_request(new.run, action) for action in rule.do]
+    done = [_request(new.run, action, new.alert.code) for action in rule.do]
     if rule.command:
         try:
             Command(rule.command, f"the command of the rule for {new.alert.code}").send(message_of(new.run, new.alert))
@@ -58,14 +58,18 @@ def act(new: NewAlert, rules: Rules) -> list[str]:
     return done
 
 
-def _request(run: RunDirectory, action: Action) -> str:
-    """Request something from a run of ours, or of a loop of one's own that was started with `tuitrain.init`."""
+def _request(run: RunDirectory, action: Action, code: str) -> str:
+    """Request something from a run of ours, or of a loop of one's own that was started with `tuitrain.init`.
+
+    code: of the alert.
+    """
     if run.source is not None:
         return f"{run.run_id}: {action} is not possible: it is the log of another tool, which reads no requests."
     said: list[str] = []
     try:
         if action == "stop":
-            stop_run(run, wait=False, timeout_s=0.0, report=said.append)
+            reason = f"stopped by the rule for the alert {code}"
+            stop_run(run, wait=False, timeout_s=0.0, report=said.append, reason=reason)
         else:
             said.append(send_request(run, action))
     except LaunchError as error:

@@ -6,6 +6,7 @@ The application writes them; the engine, or the process that runs an external pr
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from tuitrain.events.records import Control
@@ -15,6 +16,11 @@ from tuitrain.text import clean
 REQUESTS = ("stop", "checkpoint", "eval", "snapshot", "pause", "continue")
 PAUSED = "paused"
 """The first word of the answer to a `pause` from when on the run waits; its `continue` ends that."""
+REQUESTED = "request"
+"""The origin of what came as a file without a reason. Others are the name of a signal, or the reason of a stop."""
+_SIGNALS = {"SIGINT": "SIGINT (Ctrl-C)", "SIGHUP": "SIGHUP (its terminal was closed)"}
+_BEFORE_LIMIT_S = 900.0
+"""Before the time limit of a job a signal may have come for that."""
 _MOST_BYTES = 1000
 """Of a reason."""
 _OPPOSITES = {"pause": "continue", "continue": "pause"}
@@ -52,6 +58,21 @@ def reason_of(run_dir: Path, name: str) -> str:
             return clean(file.read(_MOST_BYTES).decode("utf-8", "replace")).strip()
     except OSError:
         return ""
+
+
+def stop_reason(origin: str) -> str:
+    """Why a run has stopped, as its `end` record says."""
+    if not origin.startswith("SIG"):
+        return "stopped on request" if origin == REQUESTED else origin
+    limit = os.environ.get("SLURM_JOB_END_TIME", "")
+    left_s = int(limit) - time.time() if limit.isdigit() else -1.0
+    before = f", {left_s:.0f} s before the time limit of its Slurm job" if 0 <= left_s < _BEFORE_LIMIT_S else ""
+    return f"stopped by {_SIGNALS.get(origin, origin)}{before}"
+
+
+def result_text(result: str, step: int, origin: str) -> str:
+    """The result of a request, as its `control` record says."""
+    return f"{result} at step {step}{f' ({origin})' if origin.startswith('SIG') else ''}"
 
 
 def is_requested(run_dir: Path, name: str) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from tuitrain.events import EventWriter
-from tuitrain.events.requests import delete_request
+from tuitrain.events.requests import REQUESTED, delete_request, reason_of, stop_reason
 from tuitrain.files import FollowedDirectory, GoneError
 from tuitrain.launch.ending import end_of
 from tuitrain.launch.program import Program
@@ -58,9 +58,10 @@ def main(arguments: list[str]) -> int:
     while program.is_running():
         stop = _pass_on(signals, program) or stop
         with suppress(OSError):
+            reason = reason_of(directory.path, "stop")
             if delete_request(directory.path, "stop"):
                 program.stop()
-                stop = "stop requested"
+                stop = stop_reason(reason or REQUESTED)
         log.poll()
         time.sleep(POLL_S)
     # A scheduler sends the signal to the program too, which may end before this process has passed it on.
@@ -105,7 +106,7 @@ def _pass_on(signals: list[int], program: Program) -> str | None:
             program.send(number)
         else:
             program.stop(number)
-            stop = f"stopped by {signal.Signals(number).name}"
+            stop = stop_reason(signal.Signals(number).name)
     return stop
 
 

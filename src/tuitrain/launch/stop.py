@@ -32,12 +32,17 @@ def when_started(run: RunDirectory, timeout_s: float | None) -> RunSnapshot:
 
 
 def stop_run(
-    run: RunDirectory, *, wait: bool = True, timeout_s: float | None = None, report: Report = print, reason: str = ""
+    run: RunDirectory,
+    *,
+    wait: bool = True,
+    timeout_s: float | None = None,
+    report: Report = print,
+    reason: str = "stopped by `tuitrain stop`",
 ) -> Status:
     """Request a checkpoint and the end of a run, also of one that is just being started, and wait for the end.
 
-    reason: of its `end` record, where the engine trains it; by default that it was requested. Returns the status it
-    ended with. Raises LaunchError when its process has died, or when timeout_s passes first.
+    reason: of its `end` record. Returns the status it ended with. Raises LaunchError when its process has died, or when
+    timeout_s passes first.
     """
     if leave_queue(run, "taken out of the queue"):
         report(f"{run.run_id}: taken out of the queue.")

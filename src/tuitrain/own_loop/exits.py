@@ -93,7 +93,7 @@ def ending_of(error: BaseException) -> tuple[str, str | None]:
         if error.code in (None, 0):
             return "completed", None
         if error.code == _SIGTERM_CODE:
-            return "stopped", "SIGTERM"
+            return "stopped", "ended by SIGTERM"
         return "failed", f"exit code {error.code}" if isinstance(error.code, int) else str(error.code)[:1000]
     text = str(error).strip().partition("\n")[0]
     return "failed", f"{type(error).__name__}: {text}"[:1000] if text else type(error).__name__

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from tuitrain.events.requests import delete_request
+from tuitrain.events.requests import REQUESTED, delete_request, reason_of
 from tuitrain.files import FollowedDirectory
 
 
@@ -45,5 +45,6 @@ class Requests:
             return
         for name in tuple(self._asked):
             with suppress(OSError):  # the run directory was removed
+                reason = reason_of(self._directory.path, name)
                 if delete_request(self._directory.path, name):
-                    self.add(name, "control file")
+                    self.add(name, reason or REQUESTED)

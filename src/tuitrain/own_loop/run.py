@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from tuitrain import events
+from tuitrain.events.requests import result_text, stop_reason
 from tuitrain.own_loop.exits import EXITS, ending_of
 from tuitrain.own_loop.lines import Lines
 from tuitrain.own_loop.pace import Pace
@@ -174,7 +175,7 @@ class Run:
         status, reason = ending_of(error)
         stop = self._requests.origin("stop") if self._requests.listens_to("stop") else None
         if stop is not None and status == "completed":
-            status, reason = "stopped", f"stop requested ({stop})"
+            status, reason = "stopped", stop_reason(stop)
         if self._monitor is not None:
             self._monitor.close()
         tokens, now = self._lines.pace.tokens, time.time()
@@ -251,7 +252,7 @@ class Run:
         origin = self._requests.take(request)
         if origin is None:
             return False
-        result = f"begun at step {max(self._newest, 0)} ({origin})"
+        result = result_text("begun", max(self._newest, 0), origin)
         self._write("control", lambda: events.Control(request=request, result=result))
         return True
 

@@ -13,7 +13,8 @@ with a name; answers come in the order of the requests:
     q I F NAME    the job I of Slurm, of whoever owns this file: `q -` where Slurm does not answer or the job is not to
                   be seen, `q ` where it is no longer there, else `q ID|STATE|START|REASON`, START in Unix seconds;
                   F is 1 for a new question, 0 where the answer to the one before counts
-    r     NAME    make this empty file, and its directory where that is missing: `r 0`, or `r 1` where it cannot be
+    r TEXT NAME   make this file with this text, and its directory where that is missing: `r 0`, or `r 1` where it
+                  cannot be
 """
 
 from __future__ import annotations
@@ -128,7 +129,8 @@ while IFS=' ' read -r a o m; do
     p) IFS= read -r n; if [ -z "$h" ]; then ready; fi; echo "p $h $(lives "$o") $(lives "$m") $(held "$n")";;
     q) IFS= read -r n; queue "$o" "$m" "$n";;
     r) IFS= read -r n;
-      if { [ -d "${n%/*}" ] || mkdir "${n%/*}"; } 2>/dev/null && (: >>"$n") 2>/dev/null; then echo 'r 0';
+      if { [ -d "${n%/*}" ] || mkdir "${n%/*}"; } 2>/dev/null &&
+        (printf %s "$o${m:+ $m}" >"$n") 2>/dev/null; then echo 'r 0';
       else echo 'r 1'; fi;;
   esac;
 done
@@ -173,9 +175,9 @@ def is_job_id(text: str) -> bool:
     return _JOB.fullmatch(text) is not None
 
 
-def make(name: str) -> bytes:
-    """The request to make an empty file."""
-    return b"r\n" + _line(f"./{name}")
+def make(name: str, text: str = "") -> bytes:
+    """The request to make a file with a text of one line."""
+    return _line(f"r {text}") + _line(f"./{name}")
 
 
 def _line(text: str) -> bytes:

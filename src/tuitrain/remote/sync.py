@@ -151,12 +151,12 @@ class MirrorSync:
 
         self._patiently(read)
 
-    def request(self, name: str) -> bool:
-        """Make an empty file there; returns whether it could be made. Raises RemoteError."""
+    def request(self, name: str, text: str = "") -> bool:
+        """Make a file with this text there, in one line; returns whether it could be made. Raises RemoteError."""
 
         def make() -> bool:
             connection = self._connect()
-            connection.send(agent.make(name))
+            connection.send(agent.make(name, text))
             return connection.made()
 
         if self._thread is not None and not self._connected:

@@ -74,7 +74,6 @@ class RunDirectory(RunFiles):
         return sync.job_of(processes) if sync is not None and processes is not None else None
 
     def request(self, name: str, reason: str = "") -> None:
-        """The same; on another machine without the reason."""
         if not self.remote:
             return super().request(name, reason)
         # `ssh` is needed for remote runs only.
@@ -83,7 +82,7 @@ class RunDirectory(RunFiles):
         if name not in REQUESTS:
             raise ValueError(f"{name!r} is not a request; known: {', '.join(REQUESTS)}.")
         sync = sync_of(self.path)
-        if sync is None or not sync.request(str((self.control / name).relative_to(sync.folder))):
+        if sync is None or not sync.request(str((self.control / name).relative_to(sync.folder)), reason):
             raise OSError(errno.EACCES, "the request cannot be written", f"{self.remote}/{self.control.name}")
         return None
 

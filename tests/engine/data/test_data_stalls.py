@@ -41,7 +41,7 @@ def test_a_stop_ends_a_stall_and_a_resume_is_exact(
     opened: Opened, streamed: str, monkeypatch: pytest.MonkeyPatch, hang: bool
 ) -> None:
     expected = opened(streamed, **KEYS).train.batch(0, 400)
-    stop = Stop("control file")
+    stop = Stop("request")
     troubled = opened(streamed, should_stop=stop, **KEYS).train
     monkeypatch.setattr(reader, "POLL_INTERVAL_S", 0.01)
     monkeypatch.setattr(reader, "FIRST_PAUSE_S", 600)
@@ -50,7 +50,7 @@ def test_a_stop_ends_a_stall_and_a_resume_is_exact(
     with pytest.raises(ReadingStopped) as caught:
         for finished in range(0, 1000, 4):
             troubled.batch(finished, 4)
-    assert caught.value.origin == "control file"
+    assert caught.value.origin == "request"
     assert 0 < finished < 400
     assert set(stop.threads) == {threading.current_thread()}
     state = json.loads(json.dumps(troubled.state_at(finished)))

@@ -179,7 +179,7 @@ def _follow(address: str, *, foreground: bool) -> None:
             if not foreground:
                 say(f"\nThe training continues. Watch: tuitrain watch {address} · stop: tuitrain stop {address}")
                 raise
-            find_one(address, None).request("stop")
+            find_one(address, None).request("stop", "stopped by Ctrl-C")
             # A second one ends this command only.
             foreground = False
     status = read_snapshot(find_one(address, None)).status

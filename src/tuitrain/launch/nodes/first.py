@@ -20,7 +20,7 @@ from tuitrain.events.checkpoints import complete_checkpoints
 from tuitrain.events.layout import Nodes
 from tuitrain.events.lock import lock_held
 from tuitrain.events.peers import mark_failure, marked_failures
-from tuitrain.events.requests import is_requested
+from tuitrain.events.requests import REQUESTED, is_requested, reason_of, stop_reason
 from tuitrain.launch.errors import LaunchError
 from tuitrain.launch.nodes.connection import Address, Listener, Lost, port_sentence
 from tuitrain.launch.nodes.messages import Abort, Ended, Facts, Over, Round
@@ -97,8 +97,9 @@ class FirstNode:
                 self._write(Stage(stage=stage))
                 heartbeat = time.monotonic() + HEARTBEAT_S
             if self._is_stopped():
-                by = f" by {self._signals.stop.name}" if self._signals.stop is not None else ""
-                self._end("stopped", f"stopped{by} before the other nodes connected")
+                signal = self._signals.stop
+                by = signal.name if signal is not None else reason_of(self._run.path, "stop") or REQUESTED
+                self._end("stopped", f"{stop_reason(by)} before the other nodes connected")
                 return self._signals.stop_code
             if time.monotonic() >= deadline:
                 who = names(missing).capitalize()

@@ -41,4 +41,4 @@ class SubmittedRun:
         with suppress(LaunchError):
             if cancel_if_queued(self._run, read_snapshot(self._run)):
                 return None
-        return self._run.request("stop")
+        return self._run.request("stop", "stopped by Ctrl-C" if number == signal.SIGINT else "")

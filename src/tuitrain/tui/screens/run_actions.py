@@ -160,7 +160,7 @@ def _send(run: RunDirectory, request: str) -> str:
     if request != "stop":
         return send_request(run, request)
     sentences: list[str] = []
-    stop_run(run, wait=False, report=sentences.append)
+    stop_run(run, wait=False, report=sentences.append, reason="stopped from the dashboard")
     return " ".join(sentences)
 
 
