@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +39,37 @@ PINNED = ("train.max_steps=300", "train.global_batch_size=16", "train.micro_batc
 DIES_WITH_THE_TESTS = ("setpriv", "--pdeathsig", "KILL")
 """A command prefix: the kernel kills the process when the one that started it ends, even by SIGKILL."""
 
+_CAPABILITIES = 1 << 1 | 1 << 2
+"""CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH."""
+
 
 def unprivileged(*command: str) -> list[str]:
     """A command prefix that enforces file permissions, also when root runs the tests."""
     capabilities = "-dac_override,-dac_read_search"
     return [*(["setpriv", f"--bounding-set={capabilities}"] if os.geteuid() == 0 else []), *command]
+
+
+@contextmanager
+def file_permissions() -> Iterator[None]:
+    """Enforce file permissions in this thread, and those that it starts, also when root runs the tests.
+
+    Not for os.access, which asks what root could do.
+    """
+    kernel = ctypes.CDLL(None, use_errno=True)
+    version, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+
+    def call(function: Any) -> None:
+        assert function(version, sets) == 0, os.strerror(ctypes.get_errno())
+
+    call(kernel.capget)
+    effective = sets[0]
+    sets[0] &= ~_CAPABILITIES
+    call(kernel.capset)
+    try:
+        yield
+    finally:
+        sets[0] = effective
+        call(kernel.capset)
 
 
 def run_record(config: RunConfig, run_id: str, *, at: float, attempt: int = 1, peak: float | None = 312.0) -> Run:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cli
-from tests.support import unprivileged, write_run
+from tests.support import file_permissions, write_run
+from tests.warm_engine import WarmProcess
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_several_wrong_keys_are_a_sentence_each(cli: Cli) -> None:
         ("checkpoint live", "runs/live/control/checkpoint"),
     ],
 )
-def test_where_nothing_may_be_written_the_path_is_named(runs_dir: Path, command: str, path: str) -> None:
+def test_where_nothing_may_be_written_the_path_is_named(cli: Cli, runs_dir: Path, command: str, path: str) -> None:
     run = write_run(runs_dir, "one", steps=30, status="stopped")
     live = write_run(runs_dir, "live", status=None)
     point = run.checkpoints / "step-00000025"
@@ -78,14 +79,13 @@ def test_where_nothing_may_be_written_the_path_is_named(runs_dir: Path, command:
         closed.mkdir(exist_ok=True)
         closed.chmod(0o555)
     before = sorted(runs_dir.rglob("*"))
-    done = subprocess.run(
-        unprivileged(sys.executable, "-m", "tuitrain.cli", *command.split()), capture_output=True, text=True
-    )
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.startswith("tuitrain: ")
-    assert path in done.stderr
-    assert done.stderr.lower().endswith("permission denied.\n")
-    assert done.stderr.count("\n") == 1
+    with file_permissions():
+        result = cli(*command.split())
+    assert result.code == 1, result.err
+    assert result.err.startswith("tuitrain: ")
+    assert path in result.err
+    assert result.err.lower().endswith("permission denied.\n")
+    assert result.err.count("\n") == 1
     assert sorted(runs_dir.rglob("*")) == before
     assert not list(Path("closed").iterdir())
 
@@ -98,15 +98,16 @@ def test_a_full_disk_is_a_sentence_with_the_path(cli: Cli, runs_dir: Path, comma
     assert result.err == "tuitrain: /dev/full: no space is left on the disk: free some, or write elsewhere.\n"
 
 
-def test_a_cache_that_cannot_be_used_is_a_sentence_with_the_path_and_a_failure(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cache_that_cannot_be_used_is_a_sentence_with_the_path_and_a_failure(runs_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "no-directory").touch()
-    monkeypatch.setenv("TUITRAIN_CACHE_DIR", str(tmp_path / "no-directory"))
-    result = cli("launch", "gpt2-tiny", "train.max_steps=1")
-    assert result.code == 1
-    assert f"The cache cannot be used: {tmp_path / 'no-directory'}" in result.out
-    assert "Traceback" not in result.out
+    environment = {**os.environ, "TUITRAIN_CACHE_DIR": str(tmp_path / "no-directory")}
+    launch = WarmProcess(
+        ["launch", "gpt2-tiny", "train.max_steps=1"], module="tuitrain.cli", env=environment, cwd=tmp_path
+    )
+    output, errors = launch.communicate()
+    assert launch.returncode == 1
+    assert f"The cache cannot be used: {tmp_path / 'no-directory'}" in output
+    assert "Traceback" not in output + errors
 
 
 def test_a_full_standard_output_is_one_too(runs_dir: Path) -> None:

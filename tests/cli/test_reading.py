@@ -274,11 +274,11 @@ def test_a_run_without_numbers_is_left_out_of_the_plots(cli: Cli, two_runs: Path
     empty.mkdir()
     log = two_runs / "gpt2-tiny-20260101-120000-aaaa" / "metrics.jsonl"
     (empty / "metrics.jsonl").write_text(log.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
-    result = cli("export", "plots", "gpt2", "fresh", "llama2", "--dpi", "30", "--out", "out", "--json")
+    result = cli("export", "plots", "gpt2", "fresh", "llama2", *"--figure loss --dpi 30 --out out --json".split())
     assert result.code == 0
     assert [Path(path).name for path in result.json()] == [
-        "gpt2-tiny-20260101-120000-aaaa-analysis.png", "llama2-tiny-20260102-120000-bbbb-analysis.png",
-        "gpt2-tiny-vs-llama2-tiny-comparison.png",
+        "gpt2-tiny-20260101-120000-aaaa-loss.png", "llama2-tiny-20260102-120000-bbbb-loss.png",
+        "gpt2-tiny-vs-llama2-tiny-loss.png",
     ]  # fmt: skip
     assert result.err == "fresh-20260105-120000-eeee is left out: its log has no step and no evaluation yet.\n"
     none = cli("export", "plots", "fresh", "--out", "none")

@@ -7,7 +7,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,21 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         # A page that is being started ends once it runs, which takes long on a busy machine.
         server.communicate(timeout=120)
     assert "Traceback" not in (tmp_path / "errors").read_text()
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[str]:
+    """The address of a server of a command that ends at once."""
+    from aiohttp import web
+
+    from tuitrain.cli.serve import DashboardServer
+
+    server = DashboardServer("true", "localhost", free_port())
+    runner = web.AppRunner(server.application())
+    await runner.setup()
+    await web.TCPSite(runner, "localhost", server.port).start()
+    yield server.address
+    await runner.cleanup()
 
 
 async def screen_of(websocket: aiohttp.ClientWebSocketResponse, words: tuple[str, ...]) -> str:
@@ -106,8 +121,8 @@ async def status_of(address: str, headers: dict[str, str], *, websocket: bool) -
             return refused.status
 
 
-async def test_only_its_own_address_with_the_token_opens_it(served: str) -> None:
-    origin, _, token = served.partition("/?")
+async def test_only_its_own_address_with_the_token_opens_it(guarded: str) -> None:
+    origin, _, token = guarded.partition("/?")
     port = int(origin.rpartition(":")[2])
     for path, open_status in (("/", 303), ("/ws", 101)):
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.runs.lock_holder import held
-from tests.support import unprivileged, write_run
+from tests.support import file_permissions, write_run
 from tuitrain.launch.local import start
 from tuitrain.runs import RunDirectory, RunMetadata, editing, list_runs, read_snapshot
 from tuitrain.runs.editing import EditError, add_note, change_tags, normal_tags, remove_notes, set_tags
@@ -99,17 +99,10 @@ def test_a_run_that_another_process_holds_is_not_changed(tmp_path: Path, monkeyp
 def test_a_read_only_directory_is_an_error_and_nothing_changes(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     before = run.info.read_bytes()
-    script = (
-        "import sys; from pathlib import Path; from tuitrain.runs import RunDirectory\n"
-        "from tuitrain.runs.editing import EditError, set_tags\n"
-        "try: set_tags(RunDirectory(Path(sys.argv[1])), ['t'])\n"
-        "except EditError as error: print(error)"
-    )
     run.path.chmod(0o555)
-    done = subprocess.run(
-        unprivileged(sys.executable, "-c", script, str(run.path)), capture_output=True, text=True, check=True
-    )
-    assert done.stdout == f"{run.info} cannot be written: Permission denied.\n"
+    with file_permissions(), pytest.raises(EditError) as caught:
+        set_tags(run, ["t"])
+    assert str(caught.value) == f"{run.info} cannot be written: Permission denied."
     assert run.info.read_bytes() == before
 
 
