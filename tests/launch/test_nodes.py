@@ -7,10 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -22,10 +24,10 @@ from tuitrain.events import Alert, End, EventWriter
 from tuitrain.events.layout import Nodes
 from tuitrain.launch import LaunchError
 from tuitrain.launch.local import new_run
-from tuitrain.launch.nodes import start
-from tuitrain.launch.nodes.connection import Address, Listener, ask, check_port, connect
-from tuitrain.launch.nodes.member import Member
-from tuitrain.launch.nodes.messages import Facts, Hello, Over
+from tuitrain.launch.nodes import connection, other, start
+from tuitrain.launch.nodes.connection import Address, Listener, ask, check_first, connect, listen
+from tuitrain.launch.nodes.member import Member, make_member
+from tuitrain.launch.nodes.messages import Facts, Hello, Over, Round, encode
 from tuitrain.runs import LogFollower, RunDirectory, RunMetadata, Status, read_snapshot
 
 PATIENCE_S = 60.0
@@ -220,6 +222,58 @@ def test_the_loss_of_the_first_node_is_written_down_by_the_others(site: Site) ->
     assert end is not None and str(end.reason).startswith(f"Node 0 ({socket.gethostname()}) was lost")
 
 
+@dataclass
+class Deaf:
+    """In the place of torchrun: it does not end by itself. given_s: how long it was given to end."""
+
+    id: str
+    given_s: float | None = None
+
+    def end_within(self, seconds: float) -> None:
+        self.given_s = seconds
+
+    def poll(self) -> int | None:
+        return None if self.given_s is None else -9
+
+    def kill(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("writes", [False, True])
+def test_a_first_node_that_is_silent_is_lost_unless_the_log_goes_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch, writes: bool
+) -> None:
+    """A broken network may part this node from the others, which go on."""
+    for module in (connection, other):
+        monkeypatch.setattr(module, "SILENCE_S", 0.3)
+    site.run.config.write_text(load_config("llama2-tiny", ["telemetry.system_interval_s=0.1"]).to_toml())
+    torchrun, stopping = Deaf("1"), threading.Event()
+    monkeypatch.setattr(other, "Torchrun", lambda *_: torchrun)
+
+    def first_node() -> None:
+        joined, _ = listening.accept()
+        with joined, joined.makefile("rb") as lines:
+            lines.readline()
+            for message in (Facts(run_id=site.run.run_id, nodes=2, least=1, gpus=1, host="b"),
+                            Round(id="1", port=1, ranks=[0, 1], options=[])):  # fmt: skip
+                joined.sendall(encode(message))
+            while writes and not stopping.wait(0.02):
+                with EventWriter(site.run.metrics) as log:
+                    log.write(Alert(level="info", code="here", message="here"))
+            stopping.wait()
+
+    with listen(site.address.port) as listening:
+        thread = threading.Thread(target=first_node)
+        thread.start()
+        signals = SimpleNamespace(stop=None, torchrun=None)
+        assert other.OtherNode(site.run, 1, site.address, 1, signals).attend() == 1
+        stopping.set()
+        thread.join()
+    assert torchrun.given_s == 0
+    end = read_snapshot(site.run).end
+    assert (None if end is None else end.reason) == (None if writes else "Node 0 (b) was lost: no heartbeat for 0.3 s.")
+
+
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "request"])
 def test_a_run_that_waits_for_its_nodes_can_be_stopped(site: Site, how: str) -> None:
     site.begin(0, "--nodes=2", "--min-nodes=2")
@@ -249,7 +303,7 @@ def test_who_does_not_belong_to_the_run_is_refused_with_the_reason() -> None:
                 ask(address, hello, 5)
         assert ask(address, Hello(version=__version__), 5).run_id == "a"
         with pytest.raises(LaunchError, match=f"Port {address.port} of this machine cannot be used"):
-            check_port(address.port)
+            check_first(address)
         first.close()
     finally:
         listener.end(Over(code=0))
@@ -276,6 +330,19 @@ def test_a_node_finds_the_run_only_where_it_is_shared_and_configured_alike(
     start.check_config(run, load_config("llama2-tiny"))
     with pytest.raises(LaunchError, match=r"differs in optim\.lr: give every node the same arguments"):
         start.check_config(run, load_config("llama2-tiny", ["optim.lr=1"]))
+
+
+def test_the_first_node_is_refused_at_a_name_that_does_not_lead_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "ANSWER_S", 0.2)
+    port = free_port()
+    make_member(0, 2, 2, f"localhost:{port}")
+    # Names that end so lead nowhere, and these addresses to no machine: RFC 6761, RFC 5737.
+    for host in ("node0.invalid", "192.0.2.1"):
+        with pytest.raises(LaunchError, match=rf"--rendezvous {host}:{port} does not lead to this machine \(.+\)"):
+            make_member(0, 2, 2, f"{host}:{port}")
+        assert make_member(1, 2, 2, f"{host}:{port}").rank == 1
+    with listen(port), pytest.raises(LaunchError, match=f"Port {port} of this machine cannot be used"):
+        make_member(0, 2, 2, f"localhost:{port}")
 
 
 @pytest.mark.parametrize(

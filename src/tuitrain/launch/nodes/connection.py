@@ -233,12 +233,23 @@ def listen(port: int) -> socket.socket:
     return socket.create_server(("", port))
 
 
-def check_port(port: int) -> None:
-    """Raise LaunchError where this machine cannot listen at a port."""
+def check_first(address: Address) -> None:
+    """Raise LaunchError where this machine cannot listen at the port, or is not the one that the address leads to."""
     try:
-        listen(port).close()
+        listening = listen(address.port)
     except OSError as error:
-        raise LaunchError(port_sentence(port, error), key="rendezvous") from None
+        raise LaunchError(port_sentence(address.port, error), key="rendezvous") from None
+    with listening:
+        listening.settimeout(ANSWER_S)
+        try:
+            with socket.create_connection((address.host, address.port), timeout=ANSWER_S):
+                listening.accept()[0].close()
+        except OSError as error:
+            raise LaunchError(
+                f"--rendezvous {address} does not lead to this machine ({error.strerror or error}): give a name or "
+                "address of node 0, the one with --node-rank 0.",
+                key="rendezvous",
+            ) from None
 
 
 def port_sentence(port: int, error: OSError) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tuitrain.events.layout import Nodes
-from tuitrain.launch.nodes.connection import Address, check_port
+from tuitrain.launch.nodes.connection import Address, check_first
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Member:
 def make_member(rank: int, count: int, least: int, rendezvous: str) -> Member:
     """A member from the options of `launch`.
 
-    Raises LaunchError for a rendezvous that is none, or whose port the first node, if it is this one, cannot use.
+    Raises LaunchError for a rendezvous that is none, or that does not lead to the first node, if this is it.
     """
     address = Address.parse(rendezvous)
     if rank == 0:
-        check_port(address.port)
+        check_first(address)
     return Member(rank, Nodes(count=count, least=least, rendezvous=str(address)))

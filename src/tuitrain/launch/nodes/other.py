@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import socket
 import sys
@@ -9,10 +10,12 @@ import time
 from contextlib import suppress
 
 from tuitrain import __version__
+from tuitrain.config import load_config
+from tuitrain.config.errors import ConfigError
 from tuitrain.events import End, EventWriter
 from tuitrain.events.lock import lock_held, no_locks_sentence
 from tuitrain.launch.errors import LaunchError
-from tuitrain.launch.nodes.connection import Address, Connection, Lost, connect
+from tuitrain.launch.nodes.connection import SILENCE_S, Address, Connection, Lost, connect
 from tuitrain.launch.nodes.first import FAILURE, JOIN_S, POLL_S, SAVE_S
 from tuitrain.launch.nodes.messages import Abort, AnyMessage, Ended, Hello, Over, Round
 from tuitrain.launch.nodes.signals import Signals
@@ -22,9 +25,9 @@ from tuitrain.runs import RunDirectory, read_snapshot
 AGAIN_S = 180.0
 """How long to wait for the first node to start a crashed run again."""
 ALONE_S = 120.0
-"""How long the processes of this node may take to save and end where the first node's launcher is lost."""
-QUIET_S = 60.0
-"""A log to which nothing was added for so long has no writer: a first node that does not answer here is gone."""
+"""How long the processes of this node may take to save and end where only the first node's launcher is lost."""
+QUIET_HEARTBEATS = 3
+"""A log without a record for so many heartbeats, and for SILENCE_S, has no writer: a silent first node is gone."""
 
 
 class OtherNode:
@@ -93,10 +96,11 @@ class OtherNode:
         """End this node, and the run where nobody else does: its writer may have died with the first node."""
         sentence = lost.sentence(0, host)
         print(sentence, file=sys.stderr, flush=True)
-        self._finish(ALONE_S)
-        size, since = self._log_bytes(), time.monotonic()
+        # No checkpoint is completed without a node that is silent.
+        self._finish(0.0 if lost.silent else ALONE_S)
+        size, since, quiet_s = self._log_bytes(), time.monotonic(), self._quiet_s()
         sure = not lost.silent and no_locks_sentence(self._run.lock) is None
-        while lock_held(self._run.lock) or (not sure and time.monotonic() - since < QUIET_S):
+        while lock_held(self._run.lock) or (not sure and time.monotonic() - since < quiet_s):
             if self._log_bytes() != size or time.monotonic() - since > SAVE_S:
                 return FAILURE
             time.sleep(POLL_S)
@@ -108,9 +112,17 @@ class OtherNode:
                 print(f"{self._run.metrics} cannot be written: {error.strerror}.", file=sys.stderr, flush=True)
         return FAILURE
 
+    def _quiet_s(self) -> float:
+        """How long the log has to be quiet."""
+        with suppress(ConfigError):
+            return max(SILENCE_S, QUIET_HEARTBEATS * load_config(str(self._run.config)).telemetry.system_interval_s)
+        return SILENCE_S
+
     def _log_bytes(self) -> int:
+        """The size of the log; NFS tells what it is now where the file is opened."""
         try:
-            return self._run.metrics.stat().st_size
+            with self._run.metrics.open("rb") as log:
+                return log.seek(0, os.SEEK_END)
         except OSError:
             return 0
 
