@@ -49,27 +49,37 @@ def unprivileged(*command: str) -> list[str]:
     return [*(["setpriv", f"--bounding-set={capabilities}"] if os.geteuid() == 0 else []), *command]
 
 
+def _capabilities(name: str, sets: Any = None) -> Any:
+    """Call capget, which fills the effective, the permitted and the inheritable set of this thread, or capset."""
+    kernel, version = ctypes.CDLL(None, use_errno=True), (ctypes.c_uint32 * 2)(0x20080522, 0)
+    sets = sets or (ctypes.c_uint32 * 6)()
+    assert getattr(kernel, name)(version, sets) == 0, os.strerror(ctypes.get_errno())
+    return sets
+
+
 @contextmanager
 def file_permissions() -> Iterator[None]:
     """Enforce file permissions in this thread, and those that it starts, also when root runs the tests.
 
     Not for os.access, which asks what root could do.
     """
-    kernel = ctypes.CDLL(None, use_errno=True)
-    version, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-
-    def call(function: Any) -> None:
-        assert function(version, sets) == 0, os.strerror(ctypes.get_errno())
-
-    call(kernel.capget)
+    sets = _capabilities("capget")
     effective = sets[0]
     sets[0] &= ~_CAPABILITIES
-    call(kernel.capset)
+    _capabilities("capset", sets)
     try:
         yield
     finally:
         sets[0] = effective
-        call(kernel.capset)
+        _capabilities("capset", sets)
+
+
+def obey_permissions() -> None:
+    """For a process that has been forked: enforce them to its end, also for os.access."""
+    sets = _capabilities("capget")
+    sets[0] &= ~_CAPABILITIES
+    sets[1] &= ~_CAPABILITIES
+    _capabilities("capset", sets)
 
 
 def run_record(config: RunConfig, run_id: str, *, at: float, attempt: int = 1, peak: float | None = 312.0) -> Run:

@@ -15,6 +15,7 @@ import logging
 import os
 import pickle
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -155,18 +156,29 @@ def print_into(path: Path) -> None:
 
 @cache
 def _server() -> socket.socket:
-    """The server of this test process, which ends with it."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        subprocess.Popen(
-            [sys.executable, "-P", __file__, str(theirs.fileno()), SPACE],
-            env={**os.environ, "OMP_NUM_THREADS": "1", "SPACE": SPACE}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
-        )  # fmt: skip
-    return ours
+    """A connection to the server, which the first worker of a test run starts; it ends with the last."""
+    address = f"\0tuitrain-tests-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
+    ours = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    while True:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as theirs:
+            try:
+                theirs.bind(address)
+            except OSError:  # another worker has
+                with suppress(ConnectionRefusedError):  # it is about to listen
+                    ours.connect(address)
+                    return ours
+            else:
+                theirs.listen()
+                ours.connect(address)
+                subprocess.Popen(
+                    [sys.executable, "-P", __file__, str(theirs.fileno()), SPACE],
+                    env={**os.environ, "OMP_NUM_THREADS": "1", "SPACE": SPACE}, stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
+                )  # fmt: skip
+                return ours
 
 
-def serve(requests: socket.socket) -> None:
+def serve(listening: socket.socket) -> None:
     """Fork a process for each request, until nobody can send one."""
     subprocess.Popen = Popen  # type: ignore[misc]
     for module in IMPORTED:
@@ -176,16 +188,23 @@ def serve(requests: socket.socket) -> None:
     assert threading.active_count() == len(list(Path("/proc/self/task").iterdir())) == 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    while True:
-        message, files, *_ = socket.recv_fds(requests, 1 << 20, 3)
-        if not message:
-            return
-        if os.fork() == 0:
-            requests.close()
-            output, errors, status = files
-            run(pickle.loads(message), output, errors, socket.socket(fileno=status))
-        for file in files:
-            os.close(file)
+    workers = [listening.accept()[0]]
+    while workers:
+        for ready in select.select([listening, *workers], [], [])[0]:
+            if ready is listening:
+                workers.append(listening.accept()[0])
+                continue
+            message, files, *_ = socket.recv_fds(ready, 1 << 20, 3)
+            if not message:
+                workers.remove(ready)
+                ready.close()
+            elif os.fork() == 0:
+                for each in (listening, *workers):
+                    each.close()
+                output, errors, status = files
+                run(pickle.loads(message), output, errors, socket.socket(fileno=status))
+            for file in files:
+                os.close(file)
 
 
 def run(request: Request, output: int, errors: int, status: socket.socket) -> NoReturn:

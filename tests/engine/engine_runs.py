@@ -93,6 +93,15 @@ def run_engine(
     return subprocess.CompletedProcess(words, next(filter(None, codes), 0), output, errors)
 
 
+def run_command(
+    run_dir: Path, *words: str, before: Callable[[], object] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `tuitrain WORD …`, and the engine if it starts one, to its end."""
+    process = WarmProcess(words, module="tuitrain.cli", env=environment(run_dir), cwd=run_dir.parent, before=before)
+    output, errors = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(words, process.returncode or 0, output, errors)
+
+
 def start_engine(run_dir: Path, processes: int = 1) -> WarmProcess:
     """Start the engine in the background, several processes by torchrun, and wait for its third step."""
     words, env = ["train", "--run-dir", str(run_dir)], environment(run_dir)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import time
+import os
 from pathlib import Path
 
 import msgspec
 import pytest
 import torch
-import torch.distributed as dist
+from tests.warm_engine import start_ranks
 
 from tuitrain import events
 from tuitrain.accounting import FlopsPerToken
@@ -157,35 +157,11 @@ def test_norms_of_parameters_and_updates_give_their_ratio(monkeypatch: pytest.Mo
     assert layers.param_norm == pytest.approx([3.0, 4.0]) and layers.update_ratio == pytest.approx([0.1, 0.2])
 
 
-def work_while_the_other_pauses(rank: int, folder: str) -> None:
-    """One of two processes: a step, a pause in which only the first process works, another step."""
-    store = dist.FileStore(f"{folder}/store", 2)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
-    records: list[events.Record] = []
-    world = World(rank, 2, rank, 2, host_group=dist.new_group(backend="gloo"))
-    scale = Scale(1000, FlopsPerToken(matmul=2e9, attention=2e9), None)
-    telemetry = Telemetry(records.append, TelemetryConfig(), scale, world, torch.device("cpu"), 6)
-    times = {}
-    for number in (1, 2):
-        telemetry.before_wait()
-        numbers = StepNumbers(torch.tensor(30.0), torch.tensor(10), torch.tensor(0.5), torch.tensor(4))
-        telemetry.finish_step(number, number * 1000, 1e-3, 0.0, numbers, {})
-        times[f"after {number}"] = time.perf_counter()
-        if number == 1:
-            with telemetry.paused():
-                if rank == 0:
-                    store.wait(["the other pauses"])
-                    time.sleep(0.3)
-                else:
-                    store.set("the other pauses", "1")
-                times["done"] = time.perf_counter()
-    times["step"] = records[1].step_time_ms / 1e3
-    Path(folder, f"{rank}.json").write_text(json.dumps(times))
-    dist.destroy_process_group()
-
-
 def test_the_step_after_a_pause_starts_when_the_last_process_has_finished(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(work_while_the_other_pauses, args=(str(tmp_path),), nprocs=2)
+    module = "tests.engine.pausing_worker"
+    for rank in start_ranks([str(tmp_path)], 2, module=module, env=os.environ, cwd=tmp_path):
+        _, errors = rank.communicate(timeout=120)
+        assert rank.returncode == 0, errors
     working, waiting = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     # One clock for all processes of a machine.
     assert waiting["after 2"] - waiting["step"] >= working["done"]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from engine_runs import environment, make_run, run_engine
+from engine_runs import make_run, run_command, run_engine
 from model_shapes import small_model
 
 from tuitrain.cli.json_output import check_output
@@ -56,10 +54,7 @@ def test_the_command_and_the_configuration_accept_top_p(tmp_path: Path) -> None:
     assert run_engine(run_dir).returncode == 0
 
     def text(*options: str) -> str:
-        sample = [sys.executable, "-m", "tuitrain.cli", "sample", str(run_dir), "--prompt", "def ", "--json"]
-        process = subprocess.run(
-            [*sample, *options], env=environment(run_dir), capture_output=True, text=True, timeout=120
-        )
+        process = run_command(run_dir, "sample", str(run_dir), "--prompt", "def ", "--json", *options)
         assert process.returncode == 0, process.stderr
         return check_output("sample", process.stdout).text
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sentencepiece
 import torch
-from engine_runs import command, environment, make_run, of_type, read_log, run_engine
+from engine_runs import make_run, of_type, read_log, run_command, run_engine
 from safetensors.torch import load_file
-from tests.support import unprivileged
+from tests.support import obey_permissions
 from torch import distributed as dist
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
@@ -230,11 +228,8 @@ def losses(run_dir: Path) -> dict[int, float]:
 
 def test_a_run_starts_from_the_exported_weights_of_another(finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    exported = [sys.executable, "-m", "tuitrain.cli", "export", "weights", str(finished), "--out", str(out)]
-    process = subprocess.run(
-        [*exported, "--step", "4", "--split", "--json"],
-        env=environment(finished), capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    exported = ["export", "weights", str(finished), "--out", str(out)]
+    process = run_command(finished, *exported, "--step", "4", "--split", "--json")
     assert process.returncode == 0, process.stderr
     assert all(Path(path).is_file() for path in check_output("export", process.stdout))
     before = losses(finished)
@@ -258,19 +253,16 @@ def test_an_export_error_is_one_sentence(finished: Path, tmp_path: Path) -> None
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o555)
     for out in (closed, closed / "below"):
-        command = [sys.executable, "-m", "tuitrain.cli", "export", "weights", str(finished), "--out", str(out)]
-        process = subprocess.run(
-            unprivileged(*command), env=environment(finished), capture_output=True, text=True, timeout=240
-        )
+        command = ["export", "weights", str(finished), "--out", str(out)]
+        process = run_command(finished, *command, before=obey_permissions)
         assert (process.returncode, process.stderr) == (1, f"tuitrain: {out}: permission denied.\n")
 
 
-def test_a_hub_name_without_a_network_is_one_sentence(tmp_path: Path) -> None:
+def test_a_hub_name_without_a_network_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_dir = make_run(tmp_path, model={**RUN, "init_from": "hf:nobody/nothing"})
-    offline = {**environment(run_dir), "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")}
-    process = subprocess.run(
-        command("train", "--run-dir", str(run_dir)), env=offline, capture_output=True, text=True, timeout=120
-    )
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    process = run_engine(run_dir)
     assert process.returncode == 2
     assert "model.init_from = hf:nobody/nothing: could not be fetched" in process.stderr
     assert "Without a network" in process.stderr and "Traceback" not in process.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.own_loop.loops import of_type, only_run
-from tests.warm_engine import start_ranks
+from tests.warm_engine import WarmProcess
 from tuitrain import events
 
 
@@ -53,8 +53,8 @@ def test_requests_stop_and_save_as_the_trainer_does(
 
 def test_a_stop_reaches_every_process(tmp_path: Path, runs_dir: Path) -> None:
     module = "tests.integrations.transformers_runs"
-    for rank in start_ranks([], 2, module=module, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=tmp_path):
-        _, errors = rank.communicate(timeout=240)
-        assert rank.returncode == 0, errors
+    program = WarmProcess([], module=module, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=tmp_path)
+    _, errors = program.communicate(timeout=240)
+    assert program.returncode == 0, errors
     (end,) = of_type(only_run(runs_dir), events.End)
     assert end.status == "stopped"

@@ -1,14 +1,17 @@
 """A small model that the Hugging Face Trainer trains; a file of its own, since transformers takes seconds to import.
 
-As a program: one of several processes, the first of which asks for a stop after step 2.
+As a program: two processes, the first of which asks for a stop after step 2.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.multiprocessing.spawn import start_processes
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
 import tuitrain
@@ -49,7 +52,15 @@ class AskAt(TrainerCallback):
             tuitrain.run._requests.poll()
 
 
-if __name__ == "__main__":
+def main(rank: int, port: int) -> None:
+    world = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in world.items()})
     made = trainer(Path(), AskAt("stop"), TuitrainCallback(), max_steps=50)
     made.train()
     assert made.state.global_step == 3, made.state.global_step
+
+
+if __name__ == "__main__":
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    start_processes(main, args=(port,), nprocs=2, start_method="fork")

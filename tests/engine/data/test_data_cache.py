@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import errno
 import json
-import multiprocessing
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.warm_engine import WarmProcess
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tuitrain.config import ConfigError
-from tuitrain.config.sections import DataConfig
-from tuitrain_engine.data import DataError, Dataset, open_dataset, prepare, progress, shards
+from tuitrain_engine.data import DataError, Dataset, prepare, progress, shards
 from tuitrain_engine.data.shards import ShardWriter, TokenShards, dtype_for
 from tuitrain_engine.data.tokenizers import ByteTokenizer
 
@@ -210,23 +209,11 @@ def test_files_of_a_killed_process_are_removed(opened: Opened, corpus: Path, cac
     assert prepared_in(cache) == [directory]
 
 
-def _open_in_a_process(source: str, gate: object, answers: object) -> None:
-    gate.wait()
-    dataset = open_dataset(DataConfig(source=source), seq_len=16, seed=7, vocab_size=None)
-    built = any("tokenized in" in line for line in dataset.describe())
-    answers.put((dataset.train.tokens, dataset.train.batch(0, 2)[0].tolist(), built))
-
-
-def test_processes_that_start_at_once_tokenize_once(corpus: Path, cache: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    gate, answers = context.Barrier(2), context.Queue()
-    processes = [context.Process(target=_open_in_a_process, args=(str(corpus), gate, answers)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    results = [answers.get(timeout=120) for _ in processes]
-    for process in processes:
-        process.join(timeout=60)
-        assert process.exitcode == 0
+def test_processes_that_start_at_once_tokenize_once(corpus: Path, cache: Path, tmp_path: Path) -> None:
+    program = WarmProcess([str(corpus)], module="tests.engine.data.opening_worker", env=os.environ, cwd=tmp_path)
+    output, errors = program.communicate(timeout=120)
+    assert program.returncode == 0, errors
+    results = json.loads(output)
     assert sum(built for _, _, built in results) == 1
     assert len({(tokens, str(ids)) for tokens, ids, _ in results}) == 1
     assert len(prepared_in(cache)) == 1

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.engine.data import hub, two_processes
+from tests.warm_engine import WarmProcess
 
 from tuitrain_engine.data import Dataset
 
 Opened = Callable[..., Dataset]
-ROOT = Path(__file__).parents[3]
 PER_STEP = two_processes.GLOBAL * two_processes.ACCUMULATION
 
 
@@ -26,7 +24,7 @@ def rows(tmp_path: Path, offline: None) -> Path:
 
 
 def run_two(tmp_path: Path, cache: Path, **request: Any) -> dict[str, Any]:
-    """The sequences that two processes under torchrun read."""
+    """The sequences that two processes read."""
     out, file = tmp_path / "out.json", tmp_path / "request.json"
     file.write_text(json.dumps({"out": str(out), **request}))
     env = {
@@ -35,12 +33,10 @@ def run_two(tmp_path: Path, cache: Path, **request: Any) -> dict[str, Any]:
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(tmp_path / "hf"),
         "TUITRAIN_CACHE_DIR": str(cache),
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [*torchrun, two_processes.__file__, str(file)]
-    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
+    program = WarmProcess([str(file)], module="tests.engine.data.two_processes", env=env, cwd=tmp_path)
+    _, errors = program.communicate(timeout=240)
+    assert program.returncode == 0, errors
     result: dict[str, Any] = json.loads(out.read_text())
     return result
 

@@ -1,6 +1,6 @@
-"""The program of each process of test_data_processes: it reads its part of each step as the trainer does.
+"""The program of test_data_processes: each of its processes reads its part of each step as the trainer does.
 
-Usage: two_processes.py REQUEST.json, with keys data, first, steps, state and out; hang_at: rows after which the stream
+Usage: two_processes REQUEST.json, with keys data, first, steps, state and out; hang_at: rows after which the stream
 hangs and a stop is requested.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.multiprocessing.spawn import start_processes
 
 from tuitrain.config.sections import DataConfig
 from tuitrain_engine.data import DataError, Prefetcher, ReadingStopped, open_dataset
@@ -46,9 +47,9 @@ class Hang:
         return "SIGTERM" if self.reached.is_set() else None
 
 
-def main(request: dict[str, Any]) -> None:
-    dist.init_process_group("gloo")
-    rank, size = dist.get_rank(), dist.get_world_size()
+def main(rank: int, size: int, request: dict[str, Any]) -> None:
+    store = dist.FileStore(f"{request['out']}.store", size)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=size)
     micro = GLOBAL // size
     hang = Hang(request.get("hang_at", -1))
     dataset = open_dataset(
@@ -94,4 +95,7 @@ def main(request: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(json.loads(Path(sys.argv[1]).read_text()))
+    request = json.loads(Path(sys.argv[1]).read_text())
+    import datasets
+
+    start_processes(main, args=(2, request), nprocs=2, start_method="fork")
