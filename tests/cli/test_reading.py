@@ -274,7 +274,8 @@ def test_a_run_without_numbers_is_left_out_of_the_plots(cli: Cli, two_runs: Path
     empty.mkdir()
     log = two_runs / "gpt2-tiny-20260101-120000-aaaa" / "metrics.jsonl"
     (empty / "metrics.jsonl").write_text(log.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
-    result = cli("export", "plots", "gpt2", "fresh", "llama2", *"--figure loss --dpi 30 --out out --json".split())
+    options = ["--figure", "loss", "--dpi", "30", "--out", "out", "--json"]
+    result = cli("export", "plots", "gpt2", "fresh", "llama2", *options)
     assert result.code == 0
     assert [Path(path).name for path in result.json()] == [
         "gpt2-tiny-20260101-120000-aaaa-loss.png", "llama2-tiny-20260102-120000-bbbb-loss.png",
