@@ -34,6 +34,19 @@ _REASONS = {
 """Reasons that say more than those of the system."""
 
 
+def mount_of(path: Path) -> Any:
+    """The mount that a file lies on, with its `fstype` and its options `opts`; None where it cannot be told."""
+    # Most that reads files does without.
+    import psutil
+
+    with suppress(OSError):
+        real = path.resolve()
+        # Of two at one place, such as an automatic one and what it mounts, the last is seen.
+        mounts = [each for each in reversed(psutil.disk_partitions(all=True)) if real.is_relative_to(each.mountpoint)]
+        return max(mounts, key=lambda each: len(each.mountpoint), default=None)
+    return None
+
+
 def open_regular(path: Path) -> BinaryIO:
     """An unbuffered reader of a regular file, or of what a link to one leads to.
 

@@ -8,7 +8,9 @@ import os
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from tests.runs.lock_holder import held
@@ -55,24 +57,33 @@ def test_a_file_system_without_locks_leaves_it_unknown(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("what", "said"),
     [
-        ("nfs nas:/home rw,vers=3,nolock,proto=tcp,local_lock=all", "(nfs, local_lock=all, nolock)"),
-        ("nfs4 nas:/home rw,vers=4.2,proto=tcp,local_lock=none", None),
-        ("lustre mgs:/home rw,localflock", "(lustre, localflock)"),
-        ("lustre mgs:/home rw,flock", None),
-        ("fuse.sshfs nas: rw,user_id=0", "(fuse.sshfs)"),
-        ("ext4 /dev/sda1 rw", None),
+        ("nfs rw,relatime,vers=3,nolock,proto=tcp,local_lock=all", "(nfs, local_lock=all, nolock)"),
+        ("nfs4 rw,vers=4.2,proto=tcp,local_lock=none", None),
+        ("lustre rw,localflock", "(lustre, localflock)"),
+        ("lustre rw,flock", None),
+        ("fuse.sshfs rw,user_id=0", "(fuse.sshfs)"),
+        ("ext4 rw", None),
     ],
 )
-def test_locks_that_other_machines_do_not_see_are_said(tmp_path: Path, what: str, said: str | None) -> None:
-    lock, mounts = tmp_path / ".lock", tmp_path / "mountinfo"
+def test_locks_that_other_machines_do_not_see_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, said: str | None
+) -> None:
+    lock = tmp_path / ".lock"
     lock.touch()
-    device = lock.stat().st_dev
-    place = f"{os.major(device)}:{os.minor(device)} / /home rw,relatime shared:1"
-    mounts.write_text(f"22 1 0:1 / / rw - nfs x rw,nolock\n36 22 {place} - {what}\n")
-    sentence = no_locks_sentence(lock, mounts)
+    kind, _, options = what.partition(" ")
+    mounts = [
+        SimpleNamespace(mountpoint=str(place), fstype=fstype, opts=opts)
+        for place, fstype, opts in (
+            ("/", "nfs", "rw,nolock"), (tmp_path, "autofs", "rw"), (tmp_path, kind, options),
+            (tmp_path / "elsewhere", "nfs", "rw,nolock"), (f"{tmp_path}-2", "nfs", "rw,nolock"),
+        )
+    ]  # fmt: skip
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)
+    sentence = no_locks_sentence(lock)
     assert (sentence is None) == (said is None)
     assert said is None or (said in str(sentence) and "on this machine only" in str(sentence))
-    assert no_locks_sentence(lock, tmp_path / "none") is None
+    mounts.clear()
+    assert no_locks_sentence(lock) is None
 
 
 def test_a_run_whose_launcher_has_ended_runs_while_the_lock_is_held(tmp_path: Path) -> None:

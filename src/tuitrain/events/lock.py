@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tuitrain.files import mount_of
+
 _POLL_S = 0.005
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What network file systems without locks answer."""
 
-
-_MOUNTS = Path("/proc/self/mountinfo")
 _LOCAL_LOCKS = {
     "nfs": {"nolock", "local_lock=all", "local_lock=flock"}, "nfs4": {"local_lock=all", "local_lock=flock"},
     "lustre": {"localflock"}, "fuse.sshfs": set[str](),
@@ -27,7 +27,7 @@ _LOCAL_LOCKS = {
 """File systems of several machines with the options, empty for any, with which a lock is known to this machine only."""
 
 
-def no_locks_sentence(path: Path, mounts: Path = _MOUNTS) -> str | None:
+def no_locks_sentence(path: Path) -> str | None:
     """After `acquire`: what to say where a second writer may not be refused; None where it is.
 
     The file system may have no locks, as NFS without its lock service, or such as other machines do not see.
@@ -36,7 +36,7 @@ def no_locks_sentence(path: Path, mounts: Path = _MOUNTS) -> str | None:
         return (
             f"{path.parent} is on a file system without locks: a second process that writes this run cannot be refused."
         )
-    if (how := _local_locks(path, mounts)) is None:
+    if (how := _local_locks(path)) is None:
         return None
     return (
         f"{path.parent} is on a file system whose locks other machines do not see ({how}): a second process that "
@@ -44,23 +44,14 @@ def no_locks_sentence(path: Path, mounts: Path = _MOUNTS) -> str | None:
     )
 
 
-def _local_locks(path: Path, mounts: Path) -> str | None:
+def _local_locks(path: Path) -> str | None:
     """The kind and the option of the mount that a file lies on, where its locks are known to this machine only."""
-    try:
-        device = path.stat().st_dev
-        lines = mounts.read_text(errors="replace").splitlines()
-    except OSError:
+    mount = mount_of(path)
+    local = _LOCAL_LOCKS.get(mount.fstype) if mount is not None else None
+    if local is None:
         return None
-    for line in lines:
-        mount, _, what = line.partition(" - ")
-        kind, *_, options = what.split(" ") if what else ("", "")
-        if (
-            mount.split()[2:3] == [f"{os.major(device)}:{os.minor(device)}"]
-            and (local := _LOCAL_LOCKS.get(kind)) is not None
-        ):
-            found = sorted(local.intersection(options.split(",")))
-            return ", ".join([kind, *found]) if found or not local else None
-    return None
+    found = sorted(local.intersection(mount.opts.split(",")))
+    return ", ".join([mount.fstype, *found]) if found or not local else None
 
 
 class LockedError(Exception):

@@ -6,12 +6,9 @@ import os
 import secrets
 import shutil
 import time
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
-from tuitrain.files import os_error_text
+from tuitrain.files import mount_of, os_error_text
 from tuitrain.launch.doctor.finding import Finding
 from tuitrain.launch.machine import GB
 
@@ -79,12 +76,9 @@ def _measured(directory: Path) -> tuple[float, float]:
 
 def _file_system(path: Path) -> str:
     """The kind of the file system that a directory lies on."""
-    with suppress(OSError):
-        mounts = [each for each in psutil.disk_partitions(all=True) if path.resolve().is_relative_to(each.mountpoint)]
-        if mounts:
-            kind = max(mounts, key=lambda each: len(each.mountpoint)).fstype or "unknown file system"
-            return f"{kind} over the network" if kind in _NETWORK else kind
-    return "unknown file system"
+    mount = mount_of(path)
+    kind = (mount and mount.fstype) or "unknown file system"
+    return f"{kind} over the network" if kind in _NETWORK else kind
 
 
 def _existing(path: Path) -> Path:
