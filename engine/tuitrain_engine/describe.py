@@ -51,6 +51,7 @@ def run_record(
         parallel=events.Parallel(
             strategy=built.decisions["strategy"].value,
             world_size=world.size,
+            nodes=world.nodes,
             accumulation=config.accumulation(world.size),
             activation_checkpointing=config.parallel.activation_checkpointing,
         ),

@@ -1,9 +1,21 @@
-"""Differences of a run's configuration from its preset."""
+"""What a run trains on, and the differences of its configuration from its preset."""
 
 from __future__ import annotations
 
-from tuitrain.analysis.description import changes_from_preset
+import pytest
+
+from tests.support import run_record
+from tuitrain.analysis.description import changes_from_preset, machine_text
 from tuitrain.config import load_config
+from tuitrain.events import Hardware, Parallel
+
+
+@pytest.mark.parametrize(("nodes", "on"), [(None, ""), (1, ""), (2, "on 2 nodes ")])
+def test_what_a_run_trains_on_names_its_nodes(nodes: int | None, on: str) -> None:
+    run = run_record(load_config("gpt2-tiny"), "a", at=1.0)
+    run.hardware = Hardware(device="NVIDIA H100", count=16)
+    run.parallel = Parallel(strategy="fsdp", world_size=16, nodes=nodes)
+    assert machine_text(run) == f"16×H100 {on}fsdp bf16 flash compiled"
 
 
 def test_values_resolved_by_the_run_are_no_difference_from_its_preset() -> None:

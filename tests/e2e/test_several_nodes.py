@@ -152,7 +152,7 @@ def test_the_nodes_that_are_left_go_on_with_the_same_data_where_the_network_lose
     done = started.result()
     assert done.code == 0, done.out + done.err
     attempts = load_history(run).attempts
-    assert [each.parallel.world_size for each in attempts] == [2, 1]
+    assert [(each.parallel.world_size, each.parallel.nodes) for each in attempts] == [(2, 2), (1, 1)]
     (lost,) = (each for each in alerts(run) if each.code == "restart")
     assert lost.message == f"Node 1 was lost. The run goes on with 1 of 2 nodes, from {saved.path.name}."
     whole = new_run(workspace.path / "runs", load_config(str(run.config)))

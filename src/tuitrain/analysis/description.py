@@ -32,7 +32,7 @@ def unread_lines(count: int, every_line_read: bool = True) -> str:
 
 
 def machine_text(run: Run | None) -> str:
-    """Devices, strategy, dtype and attention backend: `8×H100 fsdp bf16 flash`."""
+    """Devices, nodes, strategy, dtype and attention backend: `16×H100 on 2 nodes fsdp bf16 flash`."""
     if run is None:
         return ""
     words = []
@@ -40,7 +40,8 @@ def machine_text(run: Run | None) -> str:
         device = run.hardware.device.removeprefix("NVIDIA ").removeprefix("AMD ")
         words.append(f"{run.hardware.count}×{device}" if run.hardware.count > 1 else device)
     if run.parallel is not None:
-        words.append(run.parallel.strategy)
+        nodes = run.parallel.nodes or 1
+        words += [f"on {nodes} nodes" if nodes > 1 else "", run.parallel.strategy]
     if run.dtype is not None:
         words.append(run.dtype.replace("bfloat16", "bf16").replace("float32", "fp32").replace("float16", "fp16"))
     words += [run.attention_backend or "", "compiled" if run.compile else ""]

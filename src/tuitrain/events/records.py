@@ -72,10 +72,11 @@ class Hardware(msgspec.Struct, kw_only=True):
 
 
 class Parallel(msgspec.Struct, kw_only=True):
-    """How the run is spread over processes."""
+    """How the run is spread over processes. nodes: machines that train together; None is unknown."""
 
     strategy: str
     world_size: int = 1
+    nodes: int | None = None
     accumulation: int | None = None
     activation_checkpointing: str | None = None
 
