@@ -91,8 +91,9 @@ def running(
         "PasswordAuthentication": "no", "PermitRootLogin": "prohibit-password", "MaxStartups": "100",
         "Subsystem": "sftp internal-sftp",
     }  # fmt: skip
-    if environment:
-        settings["SetEnv"] = " ".join(f'"{key}={value}"' for key, value in environment.items())
+    # At the second level bash does not read the user's start-up file, which may take longer than all that a session does.
+    variables = {"SHLVL": 1, **environment}
+    settings["SetEnv"] = " ".join(f'"{key}={value}"' for key, value in variables.items())
     (folder / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
