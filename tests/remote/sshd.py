@@ -91,7 +91,7 @@ def running(
         "PasswordAuthentication": "no", "PermitRootLogin": "prohibit-password", "MaxStartups": "100",
         "Subsystem": "sftp internal-sftp",
     }  # fmt: skip
-    # At the second level bash does not read the user's start-up file, which may take longer than all that a session does.
+    # At the second level bash does not read the user's start-up file, which may take longer than all else of a session.
     variables = {"SHLVL": 1, **environment}
     settings["SetEnv"] = " ".join(f'"{key}={value}"' for key, value in variables.items())
     (folder / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
