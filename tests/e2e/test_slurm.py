@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from tests.e2e import slurm
 from tests.e2e.conftest import PATIENCE_S, Completed, Workspace, wait_for
 from tests.remote import sshd
+from tuitrain.events import End
 from tuitrain.events.requests import write_request
-from tuitrain.runs import RunDirectory, RunHistory, Status, load_history, read_snapshot
+from tuitrain.runs import LogFollower, RunDirectory, RunHistory, Status, load_history, read_snapshot
 from tuitrain.runs import slurm as queue
 
 
@@ -201,6 +203,8 @@ def test_another_program_goes_on_after_its_time_limit_until_it_is_stopped(site: 
     site.start_queued(run)
     wait_for(lambda: curve(run) == ([1, 2, 3, 4, 5, 6], [4.0, 2.0, 1.3333, 1.0, 0.8, 0.6667]))
     assert attempts(run) == [1, 2]
+    (end,) = (each for each in LogFollower(run.metrics).poll().records if isinstance(each, End))
+    assert re.fullmatch(r"stopped by SIGTERM, \d+ s before the time limit of its Slurm job", end.reason)
     assert run.console.read_text().count("of the site: 1 node") == 2
     assert site("stop", run.run_id).code == 0
     wait_for(lambda: site.state(run) == "COMPLETED")

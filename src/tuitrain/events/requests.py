@@ -64,7 +64,7 @@ def stop_reason(origin: str) -> str:
     """Why a run has stopped, as its `end` record says."""
     if not origin.startswith("SIG"):
         return "stopped on request" if origin == REQUESTED else origin
-    limit = os.environ.get("SLURM_JOB_END_TIME", "")
+    limit = os.environ.get("SLURM_JOB_END_TIME", "").strip()
     left_s = int(limit) - time.time() if limit.isdigit() else -1.0
     before = f", {left_s:.0f} s before the time limit of its Slurm job" if 0 <= left_s < _BEFORE_LIMIT_S else ""
     return f"stopped by {_SIGNALS.get(origin, origin)}{before}"

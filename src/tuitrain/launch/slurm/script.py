@@ -160,7 +160,8 @@ class JobScript:
 _VARIABLES = """\
 export TUITRAIN_RUN_DIR=$run TUITRAIN_RUN_ID=$(basename "$run") PYTHONUNBUFFERED=1
 export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{share}}}
-export GOMP_SPINCOUNT=${{GOMP_SPINCOUNT:-1000}} PYTORCH_ALLOC_CONF=${{PYTORCH_ALLOC_CONF:-expandable_segments:True}}"""
+export GOMP_SPINCOUNT=${{GOMP_SPINCOUNT:-1000}} PYTORCH_ALLOC_CONF=${{PYTORCH_ALLOC_CONF:-expandable_segments:True}}
+export SLURM_JOB_END_TIME=${{SLURM_JOB_END_TIME:-$(SLURM_TIME_FORMAT=%s squeue -h -j "$SLURM_JOB_ID" -o %e)}}"""
 _MASTER = f"""\
 # The processes meet on the first node, at the address that Slurm has of it.
 MASTER_ADDR=$(scontrol --oneliner show node "$SLURMD_NODENAME" | grep -o 'NodeAddr=[^ ]*' | cut -d= -f2)
