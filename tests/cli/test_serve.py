@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,18 +26,19 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a dashboard of one run, in which nothing can be done."""
-    monkeypatch.setenv("TUITRAIN_CONFIG_DIR", str(tmp_path / "own-config"))
-    monkeypatch.setenv("TUITRAIN_STATE_DIR", str(tmp_path / "own-state"))
-    run = write_run(tmp_path / "runs")
+    path = tmp_path_factory.mktemp("served")
+    own = {f"TUITRAIN_{name}_DIR": str(path / name) for name in ("CONFIG", "STATE")}
+    run = write_run(path / "runs")
     port = free_port()
     words = ["watch", run.run_id, "--runs-dir", str(run.path.parent), "--serve", "--readonly", "--port", str(port)]
-    with (tmp_path / "errors").open("w") as errors:
+    with (path / "errors").open("w") as errors:
         server = subprocess.Popen(
-            [sys.executable, "-m", "tuitrain.cli", *words], stdout=subprocess.PIPE, stderr=errors, text=True
-        )
+            [sys.executable, "-m", "tuitrain.cli", *words], stdout=subprocess.PIPE, stderr=errors, text=True,
+            env=os.environ | own,
+        )  # fmt: skip
     assert server.stdout is not None
     address = server.stdout.readline().strip()
     assert re.fullmatch(rf"http://localhost:{port}/\?token=[\w-]{{43}}", address)
@@ -47,7 +48,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         server.terminate()
         # A page that is being started ends once it runs, which takes long on a busy machine.
         server.communicate(timeout=120)
-    assert "Traceback" not in (tmp_path / "errors").read_text()
+    assert "Traceback" not in (path / "errors").read_text()
 
 
 @pytest.fixture
