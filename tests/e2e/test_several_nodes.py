@@ -1,7 +1,8 @@
-"""One run on two nodes, by hand on each: two network namespaces or two loopback addresses, and the real torchrun."""
+"""One run on two nodes, by hand on each: two network namespaces, or two loopback addresses and warm processes."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import socket
@@ -9,12 +10,14 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.e2e.conftest import PATIENCE_S, Completed, Workspace, wait_for
-from tests.warm_engine import start_ranks
+from tests.warm_engine import WarmProcess, start_ranks
 from tuitrain.config import load_config
 from tuitrain.events import Alert
 from tuitrain.events.checkpoints import complete_checkpoints
@@ -28,33 +31,41 @@ STEPS = 12
 
 @dataclass(frozen=True)
 class Node:
-    """A machine of two. prefix: of a command that is to run on it."""
+    """A machine of two. namespace: of its network, where it has one of its own."""
 
     rank: int
     rendezvous: str
     workspace: Workspace
-    prefix: Sequence[str] = ()
+    namespace: str | None = None
 
     def __call__(self, command: str, *arguments: str) -> Popen:
-        """Begin a command of `tuitrain` that takes the options of several nodes."""
+        """Begin a command of `tuitrain` that takes the options of several nodes. The first node of two namespaces has
+        real processes, all others warm ones."""
         options = ["--nodes", "2", "--node-rank", str(self.rank), "--rendezvous", self.rendezvous]
-        return Popen(
-            [*self.prefix, *self.workspace.command([command, *arguments, *options])], cwd=self.workspace.path,
-            env=self.workspace.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True,
+        words, env, cwd = [command, *arguments, *options], self.workspace.environment, self.workspace.path
+        if self.namespace is None or self.rank > 0:
+            before = partial(enter, self.namespace) if self.namespace else None
+            return WarmProcess(words, module="tuitrain.cli", env=env, cwd=cwd, before=before)
+        return subprocess.Popen(
+            ["ip", "netns", "exec", self.namespace, *self.workspace.command(words)], cwd=cwd, env=env,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
 
-class Popen(subprocess.Popen[str]):
-    """A command that runs."""
-
-    def result(self) -> Completed:
-        """Wait for its end."""
-        out, err = self.communicate(timeout=PATIENCE_S)
-        return Completed(self.returncode, out, err)
+def enter(namespace: str) -> None:
+    """Give this process the network of a namespace."""
+    with Path("/run/netns", namespace).open() as file:
+        assert ctypes.CDLL(None).setns(file.fileno(), 0) == 0
 
 
+Popen = subprocess.Popen[str] | WarmProcess
 Nodes = tuple[Node, Node]
+
+
+def result(process: Popen) -> Completed:
+    """Wait for the end of a command."""
+    out, err = process.communicate(timeout=PATIENCE_S)
+    return Completed(process.returncode or 0, out, err)
 
 
 def kill(processes: Sequence[psutil.Process]) -> None:
@@ -109,8 +120,7 @@ def namespaces(workspace: Workspace) -> Iterator[Nodes]:
             ip("-n", name, "address", "add", f"10.213.0.{rank + 1}/24", "dev", f"wire{rank}")
             for device in ("lo", f"wire{rank}"):
                 ip("-n", name, "link", "set", device, "up")
-        prefixes = [["ip", "netns", "exec", name] for name in names]
-        yield tuple(Node(rank, "10.213.0.1:29500", workspace, prefix) for rank, prefix in enumerate(prefixes))
+        yield tuple(Node(rank, "10.213.0.1:29500", workspace, name) for rank, name in enumerate(names))
         kill(agents(workspace))
     finally:
         for name in names:
@@ -148,8 +158,9 @@ def test_the_nodes_that_are_left_go_on_with_the_same_data_where_the_network_lose
     write_request(run.path, "checkpoint")
     wait_for(lambda: complete_checkpoints(run.path))
     saved = complete_checkpoints(run.path)[-1]
-    ip("-n", second.prefix[3], "link", "set", "wire1", "down")
-    done = started.result()
+    assert second.namespace is not None
+    ip("-n", second.namespace, "link", "set", "wire1", "down")
+    done = result(started)
     assert done.code == 0, done.out + done.err
     attempts = load_history(run).attempts
     assert [(each.parallel.world_size, each.parallel.nodes) for each in attempts] == [(2, 2), (1, 1)]
@@ -163,7 +174,7 @@ def test_the_nodes_that_are_left_go_on_with_the_same_data_where_the_network_lose
     assert losses(run) == pytest.approx(losses(whole), rel=1e-4)
     # The node without a network does not spoil the log of the run, which went on.
     kill(agents(workspace, lambda words: "--node-rank=1" in words))
-    assert joined.result().code == 1
+    assert result(joined).code == 1
     assert read_snapshot(run).status is Status.COMPLETED
 
 
@@ -177,16 +188,16 @@ def test_a_run_on_two_nodes_stops_resumes_and_ends_with_a_lost_node(workspace: W
     info = run.read_metadata()
     assert info is not None and (info.launcher, info.processes, info.processes_of_node) == ("nodes", 2, 1)
     assert workspace("stop", run.run_id).code == 0
-    assert [each.result().code for each in commands] == [0, 0]
+    assert [result(each).code for each in commands] == [0, 0]
     _, alive = psutil.wait_procs(tree, timeout=PATIENCE_S)
     assert not alive and read_snapshot(run).status is Status.STOPPED
-    other = second("resume", run.run_id, "optim.lr=1e-3").result  # waits for node 0
+    other = second("resume", run.run_id, "optim.lr=1e-3")  # waits for node 0
     commands = [first("resume", run.run_id, "optim.lr=1e-3")]
     wait_for(lambda: load_history(run).run.attempt == 2 and read_snapshot(run).status is Status.RUNNING)
     kill(agents(workspace, lambda words: "--node-rank=1" in words))
-    done = commands[0].result()
+    done = result(commands[0])
     reason = f"Node 1 ({socket.gethostname()}) was lost: its connection was closed."
-    assert (done.code, other().code) == (1, 1)
+    assert (done.code, result(other).code) == (1, 1)
     assert reason in done.out and "Traceback" not in done.out + done.err
     snapshot = read_snapshot(run)
     assert snapshot.status is Status.FAILED and snapshot.end.reason == reason
