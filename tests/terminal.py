@@ -26,6 +26,7 @@ class Terminal:
             command[0], list(command[1:]), dimensions=(35, 120), env={**inherited, **(environment or {})}
         )
         self.raw = b""
+        self._drawn = 0
         self._screen = pyte.Screen(120, 35)
         self._stream = pyte.ByteStream(self._screen)
 
@@ -43,6 +44,8 @@ class Terminal:
     @property
     def screen(self) -> str:
         """The text of the screen."""
+        self._stream.feed(self.raw[self._drawn :])
+        self._drawn = len(self.raw)
         return "\n".join(self._screen.display)
 
     def wait_for(self, condition: Callable[[str], object]) -> None:
@@ -72,13 +75,11 @@ class Terminal:
 
     def _read(self, seconds: float) -> bool:
         try:
-            sent = self.child.read_nonblocking(1 << 16, seconds)
+            self.raw += self.child.read_nonblocking(1 << 16, seconds)
         except pexpect.TIMEOUT:
             return True
         except pexpect.EOF:
             return False
-        self.raw += sent
-        self._stream.feed(sent)
         return True
 
 

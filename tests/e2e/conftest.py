@@ -27,12 +27,12 @@ SHAPE = ("model.n_layers=1", "model.d_model=32", "model.n_heads=2", "model.n_kv_
          "telemetry.system_interval_s=0.5", "data.max_tokens=none")  # fmt: skip
 
 
-def wait_for(condition: Callable[[], object]) -> None:
+def wait_for(condition: Callable[[], object], every_s: float = 0.1) -> None:
     """Wait until the condition holds; fail after PATIENCE_S."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
+        time.sleep(every_s)
 
 
 def with_steps(kind: str) -> dict[str, str]:

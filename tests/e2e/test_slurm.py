@@ -17,6 +17,9 @@ from tuitrain.events.requests import write_request
 from tuitrain.runs import LogFollower, RunDirectory, RunHistory, Status, load_history, read_snapshot
 from tuitrain.runs import slurm as queue
 
+ASKING_S = 0.5
+"""Between two questions to Slurm, each of which is a process."""
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[slurm.Cluster]:
@@ -58,8 +61,8 @@ class Site:
         """Wait until the job of a run was requeued, and let Slurm start it soon: it would do so after 2 minutes."""
         waiting = ("squeue", "--noheader", "--format=%T %r", f"--jobs={job_of(run)}")
         # Before it has this reason it is still being requeued. Within a second its old credential is in the way.
-        wait_for(lambda: self.cluster.ask(*waiting) == "PENDING BeginTime")
-        wait_for(lambda: read_snapshot(run).status is Status.QUEUED)
+        wait_for(lambda: self.cluster.ask(*waiting) == "PENDING BeginTime", ASKING_S)
+        wait_for(lambda: read_snapshot(run).status is Status.QUEUED, ASKING_S)
         self.cluster.ask("scontrol", "update", f"JobId={job_of(run)}", "StartTime=now+5")
 
     def wait(self, run: RunDirectory) -> None:
@@ -207,5 +210,5 @@ def test_another_program_goes_on_after_its_time_limit_until_it_is_stopped(site: 
     assert re.fullmatch(r"stopped by SIGTERM, \d+ s before the time limit of its Slurm job", end.reason)
     assert run.console.read_text().count("of the site: 1 node") == 2
     assert site("stop", run.run_id).code == 0
-    wait_for(lambda: site.state(run) == "COMPLETED")
+    wait_for(lambda: site.state(run) == "COMPLETED", ASKING_S)
     assert (read_snapshot(run).status, read_snapshot(run).reason) == (Status.STOPPED, "stopped by `tuitrain stop`")
