@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from tests.remote.sshd import Proxy, Server
 from tests.support import write_run
+from tests.warm_engine import WarmProcess
 from tuitrain.remote.address import Address
 from tuitrain.remote.mirrored_file import Want
 from tuitrain.remote.sync import opened
@@ -23,8 +23,9 @@ CORPUS = Path(__file__).parents[1] / "data/corpus"
 
 
 def tuitrain(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "tuitrain.cli", *map(str, arguments)], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL)  # fmt: skip
+    process = WarmProcess([*map(str, arguments)], module="tuitrain.cli", env=os.environ, cwd=Path.cwd())
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(arguments, process.returncode or 0, out, err)
 
 
 def output(*arguments: str | Path) -> str:
