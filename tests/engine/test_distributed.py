@@ -9,19 +9,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine_runs import WORDS, make_run, of_type, read_log, run_engine
+from engine_runs import WORDS, make_run, of_type, read_log, run_engine, write_corpus
 
 from tuitrain import events
 from tuitrain.config import load_config
 from tuitrain_engine import checkpoint
 
 STRATEGIES = ("ddp", "zero1", "fsdp", "hsdp")
-STEPS, HALF = 50, 25
+STEPS, HALF = 20, 10
 Runs = Callable[[str], Path]
 
 
 def make(tmp_path: Path, name: str, strategy: str, **sections: dict[str, object]) -> Path:
-    """A run of 50 steps with accumulation, checkpoints at 25 and 50; tied embeddings are the harder case."""
+    """A run of 20 steps with accumulation, checkpoints at 10 and 20; tied embeddings are the harder case."""
+    write_corpus(tmp_path / "corpus.txt", words=1560)
     shard_size = {"shard_size": 1} if strategy == "hsdp" else {}
     return make_run(
         tmp_path,
@@ -35,7 +36,7 @@ def make(tmp_path: Path, name: str, strategy: str, **sections: dict[str, object]
         eval={"interval": HALF, "steps": 100},
         sampling={"interval": HALF},
         checkpoint={"interval": HALF},
-        telemetry={"grad_stats_interval": 10},
+        telemetry={"grad_stats_interval": 5},
         **sections,
     )
 
@@ -106,7 +107,7 @@ def test_two_processes_give_the_loss_curve_of_one(runs: Runs, strategy: str) -> 
         assert right.update_ratio == pytest.approx(left.update_ratio, rel=1e-3)
         assert len(left.update_ratio) == 4 and all(0 < ratio < 1 for ratio in left.update_ratio)
     measured = [step for step in steps_of(one).values() if isinstance(step.grad_max, float)]
-    assert [step.step for step in measured] == [10, 20, 30, 40, 50]
+    assert [step.step for step in measured] == [5, 10, 15, 20]
     for step in measured:
         other = steps_of(two)[step.step]
         assert (other.grad_std, other.grad_max, other.param_norm, other.update_norm) == pytest.approx(
@@ -179,19 +180,27 @@ def test_activation_checkpointing_changes_no_number(runs: Runs, tmp_path: Path, 
     assert_close(steps_of(run_dir), steps_of(runs("fsdp")), range(1, STEPS + 1))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_streamed_run_resumes_exactly_on_any_number_of_processes(tmp_path: Path, processes: int) -> None:
-    folder = tmp_path / "documents"
+@pytest.fixture(scope="module")
+def streamed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two processes on a stream of documents."""
+    folder = tmp_path_factory.mktemp("streamed") / "documents"
     folder.mkdir()
     generator = random.Random(1)
     for shard in range(3):
         rows = [{"text": " ".join(generator.choices(WORDS, k=generator.randint(5, 60)))} for _ in range(60)]
         (folder / f"part-{shard}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    straight = make(tmp_path, "straight", "ddp", data={"source": f"hf:{folder}", "val_bytes": 500})
-    train(straight, processes=2)
-    half = halfway(straight, tmp_path / "half")
+    run_dir = make(folder.parent, "straight", "ddp", data={"source": f"hf:{folder}", "val_bytes": 500})
+    train(run_dir, processes=2)
+    return run_dir
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_streamed_run_resumes_exactly_on_any_number_of_processes(
+    streamed: Path, tmp_path: Path, processes: int
+) -> None:
+    half = halfway(streamed, tmp_path / "half")
     config = load_config(str(half / "config.toml"), ["parallel.strategy=auto"])
     (half / "config.toml").write_text(config.to_toml(), encoding="utf-8")
     train(half, "--resume", processes=processes)
-    assert_close(steps_of(half, attempt=2), steps_of(straight), range(HALF + 1, STEPS + 1))
+    assert_close(steps_of(half, attempt=2), steps_of(streamed), range(HALF + 1, STEPS + 1))
