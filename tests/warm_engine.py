@@ -80,16 +80,14 @@ class WarmProcess:
 
     def poll(self) -> int | None:
         """The exit code, negative for a signal; None while it runs."""
-        self._status.setblocking(False)
         try:
-            return self._exit_code()
+            return self._exit_code(0)
         except BlockingIOError:
             return None
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit code, once it has ended. Raises TimeoutError."""
-        self._status.settimeout(timeout)
-        return self._exit_code()
+        return self._exit_code(timeout)
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """What is left of its output and errors, once it has ended."""
@@ -110,8 +108,9 @@ class WarmProcess:
         """Send it SIGKILL, if it still runs."""
         self.send_signal(signal.SIGKILL)
 
-    def _exit_code(self) -> int:
+    def _exit_code(self, timeout: float | None) -> int:
         if self.returncode is None:
+            self._status.settimeout(timeout)
             self.returncode = self._receive()
             self._status.close()
         return self.returncode
@@ -152,6 +151,17 @@ def print_into(path: Path) -> None:
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
+
+
+def lead_session_into(path: Path) -> None:
+    """For `before`: the process leads a session and writes its output into a file, as one that outlives a launch."""
+    os.setsid()
+    print_into(path)
+
+
+def start_real_children() -> None:
+    """For `before`: what the process starts are new interpreters, with the modules of their PYTHONPATH."""
+    subprocess.Popen = Popen.__base__  # type: ignore[misc, assignment]
 
 
 @cache
@@ -229,7 +239,10 @@ def run(request: Request, output: int, errors: int, status: socket.socket) -> No
 
 
 class Popen(subprocess.Popen[Any]):
-    """In a fork: `python -m MODULE ARGUMENT …` is a fork of it, and any other command what it always is."""
+    """In a fork: `python -m MODULE ARGUMENT …` is a fork of it, as is a script that torchrun starts with `python -u`.
+
+    Any other command is what it always is.
+    """
 
     def __init__(
         self,
@@ -240,16 +253,18 @@ class Popen(subprocess.Popen[Any]):
         **options: Any,
     ) -> None:
         python, *words = args if isinstance(args, (list, tuple)) else [args]
-        if python == sys.executable and words[:1] == ["-u"]:
-            del words[0]
-        if python == sys.executable and words[:1] == ["-m"]:
+        unbuffered = words[:1] == ["-u"]
+        del words[:unbuffered]
+        module = words[:1] == ["-m"]
+        if python == sys.executable and (module or unbuffered):
             # Called in the child before it would start the program; it does not return.
-            options["preexec_fn"] = partial(_leave, list(words), dict(os.environ if env is None else env), pass_fds)
+            environment = dict(os.environ if env is None else env)
+            options["preexec_fn"] = partial(_leave, words[module:], environment, pass_fds)
         super().__init__(args, *further, env=env, pass_fds=pass_fds, **options)
 
 
 def _leave(words: list[str], environment: dict[str, str], pass_fds: Collection[int]) -> NoReturn:
-    """Give up what a new program would not have of this process, and become `python -m …`."""
+    """Give up what a new program would not have of this process, and run a module or a script in its place."""
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
@@ -264,13 +279,13 @@ def _leave(words: list[str], environment: dict[str, str], pass_fds: Collection[i
         if number > 2 and number not in pass_fds:
             with suppress(OSError):  # that of the listing itself
                 os.dup2(nothing, number)
-    become(words[1], words[2:], environment)
+    become(words[0], words[1:], environment)
 
 
 def become(
     module: str, arguments: list[str], environment: dict[str, str], before: Callable[[], object] | None = None
 ) -> NoReturn:
-    """Run a module as a new interpreter would, and end."""
+    """Run a module, or the script at a path, as a new interpreter would, and end."""
     os.environ.clear()
     _show(_ARGUMENTS, [sys.executable, "-m", module, *arguments])
     _show(_ENVIRONMENT, map("=".join, environment.items()))
@@ -287,7 +302,11 @@ def become(
         if before is not None:
             before()
         sys.argv[1:] = arguments
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        if module.endswith(".py"):
+            sys.path.insert(0, str(Path(module).parent))
+            runpy.run_path(module, run_name="__main__")
+        else:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code
     except BaseException:

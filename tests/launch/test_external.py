@@ -6,11 +6,11 @@ import os
 import shlex
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -18,10 +18,11 @@ import pytest
 
 from tests.launch import programs
 from tests.launch.test_local import PATIENCE_S, wait_for
+from tests.warm_engine import WarmProcess, lead_session_into
 from tuitrain.events import EventWriter, Run, Step, System
 from tuitrain.events.lock import exclusive
 from tuitrain.files import FollowedDirectory
-from tuitrain.launch import program_log
+from tuitrain.launch import local, program_log
 from tuitrain.launch.ending import end_of
 from tuitrain.launch.local import Label, start, wrapped_command
 from tuitrain.launch.program_log import ProgramLog
@@ -36,7 +37,7 @@ from tuitrain.runs.loading import open_follower
 
 SLOW_S = 180.0
 """Importing torch and transformers in several processes of a busy machine."""
-Start = Callable[..., "subprocess.Popen[bytes]"]
+Start = Callable[..., WarmProcess]
 
 
 @pytest.fixture
@@ -46,11 +47,20 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
 
 
 @pytest.fixture
-def begin(run: RunDirectory) -> Iterator[Start]:
-    """Start a command as the run; what is left of it at the end of the test is killed."""
-    started: list[subprocess.Popen[bytes]] = []
+def begin(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Start a command as the run, by a warm process; what is left of it at the end of the test is killed."""
+    started: list[WarmProcess] = []
 
-    def begin(command: Sequence[str], log: Path | None = None, grace_s: float | None = None) -> subprocess.Popen[bytes]:
+    def spawn(run: RunDirectory, command: Sequence[str], *_: object) -> WarmProcess:
+        run.console.touch()
+        return WarmProcess(
+            command[3:], module=command[2], env=local.process_environment(run), cwd=Path.cwd(),
+            before=partial(lead_session_into, run.console),
+        )  # fmt: skip
+
+    monkeypatch.setattr(local, "spawn", spawn)
+
+    def begin(command: Sequence[str], log: Path | None = None, grace_s: float | None = None) -> WarmProcess:
         started.append(start(run, wrapped_command(run, command, log, grace_s), Label("mine")))
         return started[-1]
 

@@ -1,11 +1,10 @@
-"""What watches the nodes of a run: the real processes, with a small program in the place of torchrun."""
+"""What watches the nodes of a run: processes of its own, with a small program in the place of torchrun."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from tests.warm_engine import WarmProcess, start_real_children
 from tuitrain import __version__
 from tuitrain.config import ConfigError, load_config
 from tuitrain.config.requirements import node_counts
@@ -62,14 +62,14 @@ class Site:
     run: RunDirectory
     address: Address
     environment: dict[str, str]
-    nodes: dict[int, subprocess.Popen[str]] = field(default_factory=dict)
+    nodes: dict[int, WarmProcess] = field(default_factory=dict)
 
     def begin(self, rank: int, *options: str, gpus: int = 1) -> None:
         """Start what watches on one node; options: of the first."""
         words = [f"--rendezvous={self.address}", f"--node-rank={rank}", f"--gpus={gpus}", *options, str(self.run.path)]
-        self.nodes[rank] = subprocess.Popen(
-            [sys.executable, "-m", "tuitrain.launch.nodes.agent", *words], env=self.environment,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        self.nodes[rank] = WarmProcess(
+            words, module="tuitrain.launch.nodes.agent", env=self.environment, cwd=self.run.path,
+            before=start_real_children,
         )  # fmt: skip
 
     def lose(self, rank: int) -> None:

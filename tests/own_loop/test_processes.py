@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.own_loop.loops import environment, of_type, only_run, records, run_program, runs_of, start_program, wait_for
+from tests.warm_engine import WarmProcess
 from tuitrain import events
 from tuitrain.runs import RunDirectory, Status, load_history, read_snapshot
 
@@ -206,10 +207,12 @@ def test_under_torchrun_only_rank_0_writes(runs_dir: Path) -> None:
         "import tuitrain\nrun = tuitrain.init(config={'x': 1})\nrun.log({'loss': 1.0})\n"
         "assert run.config.x == 1 and not run.should_stop\nrun.finish()\n"
     )
-    subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3", str(program)],
-        env=environment(runs_dir), cwd=runs_dir.parent, check=True, capture_output=True, timeout=240,
+    torchrun = WarmProcess(
+        ["--standalone", "--nproc-per-node", "3", str(program)], module="torch.distributed.run",
+        env=environment(runs_dir), cwd=runs_dir.parent,
     )  # fmt: skip
+    _, errors = torchrun.communicate(240)
+    assert torchrun.returncode == 0, errors
     assert [each.loss for each in of_type(only_run(runs_dir), events.Step)] == [1.0]
 
 
@@ -227,10 +230,9 @@ with tuitrain.init() as run:
 
 
 def tuitrain_command(runs_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tuitrain.cli", *arguments],
-        env=environment(runs_dir), cwd=runs_dir.parent, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    process = WarmProcess(arguments, module="tuitrain.cli", env=environment(runs_dir), cwd=runs_dir.parent)
+    output, errors = process.communicate(240)
+    return subprocess.CompletedProcess(arguments, process.returncode or 0, output, errors)
 
 
 def test_requests_reach_a_loop(runs_dir: Path) -> None:
