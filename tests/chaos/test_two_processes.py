@@ -15,7 +15,7 @@ from tests.engine.engine_runs import environment, make_run
 from tests.support import check_that_the_log_agrees
 from tests.warm_engine import WarmProcess, start_ranks
 
-SEED, STEPS = 20261130, 48
+SEED, STEPS = 20261130, 24
 
 
 def run_ranks(run: Attempts, moment: Moment | None = None) -> list[int | None]:
@@ -32,7 +32,7 @@ def test_two_processes_go_on_as_if_none_had_been_killed(tmp_path: Path) -> None:
     whole = Attempts(
         make_run(
             tmp_path, "run", train={"max_steps": STEPS}, parallel={"strategy": "zero1"}, model={"dropout": 0.1},
-            eval={"interval": 16}, sampling={"interval": 0}, checkpoint={"interval": 8},
+            eval={"interval": 8}, sampling={"interval": 0}, checkpoint={"interval": 4},
         )
     )  # fmt: skip
     assert run_ranks(whole) == [0, 0]
@@ -40,7 +40,7 @@ def test_two_processes_go_on_as_if_none_had_been_killed(tmp_path: Path) -> None:
     run.path.mkdir(parents=True)
     shutil.copy(whole.path / "config.toml", run.path)
 
-    at, moment = chance.randrange(10, 24), Moment("checkpoint", chance.randrange(1, 400))
+    at, moment = chance.randrange(5, 12), Moment("checkpoint", chance.randrange(1, 400))
     print(f"seed {SEED}: rank 1 is killed after step {at}, rank 0 at {moment}")
     torchrun = WarmProcess(
         ["--standalone", "--nproc-per-node", "2", "-m", "tuitrain_engine", *run.next()],

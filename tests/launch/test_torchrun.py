@@ -196,13 +196,17 @@ def test_without_workers_a_checkpoint_request_is_dropped_and_a_stop_is_immediate
     monkeypatch.setenv("TUITRAIN_RUN_DIR", str(run.path))
     torchrun._pass_on(signal.SIGUSR1, None)
     assert not run.metrics.exists()
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)):
+    for number, code, name in (
+        (signal.SIGINT, 130, "SIGINT (Ctrl-C)"),
+        (signal.SIGTERM, 0, "SIGTERM"),
+        (signal.SIGHUP, 0, "SIGHUP (its terminal was closed)"),
+    ):
         with pytest.raises(SystemExit) as exit:
             torchrun._pass_on(number, None)
         assert exit.value.code == code
         end = read_snapshot(run).end
         assert end is not None
-        assert (end.status, end.reason) == ("stopped", f"stopped by {number.name} before the first step")
+        assert (end.status, end.reason) == ("stopped", f"stopped by {name} before the first step")
 
 
 def test_now_kills_the_workers_too(run: RunDirectory, tmp_path: Path) -> None:
