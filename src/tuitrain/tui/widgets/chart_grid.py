@@ -79,6 +79,9 @@ class ChartGrid(Vertical, can_focus=True):
         await self.query_one("#below").mount(ChartTabs(), contents)
         self.app.redraw()
 
+    def watch_has_focus(self, _has_focus: bool) -> None:
+        """Keep the styles: none depends on the focus of the grid, and Textual would apply those of all it holds."""
+
     @property
     def state(self) -> ViewState:
         return self.app.state
@@ -166,10 +169,9 @@ class ChartGrid(Vertical, can_focus=True):
             contents.display = self.tab_shown
 
     def rearrange(self) -> None:
-        """Share the screen anew and draw: now, and when the widgets have their new sizes."""
+        """Share the screen anew and draw; a chart that gets another size draws itself once more."""
         self.lay_out()
         self.app.redraw()
-        self.call_after_refresh(self.app.redraw)
 
     def draw(self) -> None:
         """Draw the charts and the tab that are visible."""

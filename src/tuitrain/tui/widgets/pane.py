@@ -26,6 +26,10 @@ class Pane(VerticalScroll, can_focus=False):
 
     def on_resize(self) -> None:
         # Lines are made for the size; a pane that was hidden has none yet.
+        self.remake()
+
+    def remake(self) -> None:
+        """Make the lines for the present size; by default the screen does."""
         self.app.redraw()
 
     @property

@@ -25,6 +25,9 @@ class TabContent(Pane):
         if self.follow:
             self.anchor()
 
+    def remake(self) -> None:
+        self.draw_state(self.app.state)
+
     def draw_state(self, state: ViewState) -> None:
         """Show the state."""
         self.show(self._make(state, self.app.size.width - 1))

@@ -31,7 +31,9 @@ class TabLine(Tabs, can_focus=False):
         """Mount other tabs."""
         if not self._same_tabs():
             # Textual raises ValueError where the app ends before the first tab is mounted.
-            with self.prevent(Tabs.TabActivated, Tabs.Cleared), suppress(ValueError):
+            # One layout for all tabs.
+            quiet = self.prevent(Tabs.TabActivated, Tabs.Cleared)
+            with quiet, self.app.batch_update(), suppress(ValueError):
                 await self.clear()
                 for tab, title in self._tabs_shown[0].items():
                     if not self.is_attached:  # The user left the app in between.
