@@ -75,7 +75,7 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: floa
     """Wait for a condition; the test fails if it does not come true in time."""
     async with asyncio.timeout(seconds):
         while not condition():
-            await pilot.pause(0.02)
+            await pilot.pause(0.05)
 
 
 def shown(app: TuitrainApp) -> str:

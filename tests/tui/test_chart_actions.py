@@ -156,7 +156,7 @@ async def test_zoom_shows_a_part_of_the_axis_and_says_which(run: RunDirectory) -
 
 
 async def test_zooming_out_or_panning_never_leaves_the_data(run: RunDirectory) -> None:
-    async with running("watch", [run], run.path.parent) as (app, pilot):
+    async with running("watch", [run], run.path.parent, (80, 24)) as (app, pilot):
         await pilot.press("minus")
         assert app.state.zoom is None
         await pilot.press("plus", "plus", *["full_stop"] * 9)
@@ -263,16 +263,19 @@ async def test_a_range_in_the_past_stays(run: RunDirectory) -> None:
         assert app.state.zoom == zoom
 
 
-@pytest.mark.parametrize("size", [(10, 3), (30, 9), (80, 24), (200, 50)])
-async def test_everything_switched_on_survives_any_size(run: RunDirectory, size: tuple[int, int]) -> None:
-    async with running("watch", [run], run.path.parent, size) as (app, pilot):
-        await pilot.press("i", "w", "X", "y", "o", "left", "shift+right", "plus", "comma", "z", "minus", "0", "escape")
-        app.state.show_range(Range(10, 10.0001))
-        app.screen.draw()  # type: ignore[attr-defined]
-        await pilot.resize_terminal(61, 17)
-        await pilot.press("i", "right", "escape", "escape")
-        assert app.state.zoom is None
-        assert app.is_running
+async def test_everything_switched_on_survives_any_size(run: RunDirectory) -> None:
+    on = ("i", "w", "X", "y", "o", "left", "shift+right", "plus", "comma", "z", "minus", "0", "escape")
+    async with running("watch", [run], run.path.parent, (10, 3)) as (app, pilot):
+        for size in ((10, 3), (30, 9), (80, 24), (200, 50)):
+            await pilot.resize_terminal(*size)
+            await pilot.press(*on)
+            app.state.show_range(Range(10, 10.0001))
+            app.screen.draw()  # type: ignore[attr-defined]
+            await pilot.resize_terminal(61, 17)
+            await pilot.press("i", "right", "escape", "escape")
+            assert app.state.zoom is None, size
+            assert app.is_running, size
+            await pilot.press("w", "X", "y", "o", "z")
 
 
 async def test_seven_bits_are_enough_where_they_must_be(run: RunDirectory) -> None:

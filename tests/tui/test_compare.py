@@ -33,42 +33,48 @@ from tuitrain.tui.theme import DARK, LIGHT
 from tuitrain.tui.widgets.chart import Chart
 
 
-@pytest.mark.parametrize("theme", [DARK, LIGHT])
-@pytest.mark.parametrize("size", SIZES)
-async def test_curves_deltas_and_config(two_runs: list[RunDirectory], size: tuple[int, int], theme: str) -> None:
-    async with running("compare", two_runs, two_runs[0].path.parent, size, theme) as (app, pilot):
-        assert "● llama2-tiny" in header(app)
-        assert "▲ gpt2-tiny" in header(app)
-        assert "deltas against llama2-tiny" in header(app)
-        loss = "".join(chart(app, "loss").split("\n")[1:])
-        assert "●" in loss
-        assert "▲" in loss
-        if size[0] == 80:
+async def test_curves_deltas_and_config(two_runs: list[RunDirectory]) -> None:
+    """At every size, and in a light theme at one of them."""
+    async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
+        for size, theme in (*((size, DARK) for size in SIZES), (SIZES[-1], LIGHT)):
+            app.theme = theme
+            await pilot.resize_terminal(*size)
+            assert "● llama2-tiny" in header(app), (size, theme)
+            assert "▲ gpt2-tiny" in header(app), (size, theme)
+            assert "deltas against llama2-tiny" in header(app), (size, theme)
+            loss = "".join(chart(app, "loss").split("\n")[1:])
+            assert "●" in loss, (size, theme)
+            assert "▲" in loss, (size, theme)
+            if size[0] == 80:
+                await pilot.press("b")
+                await pilot.pause()
+            table = screen_text(app)
+            assert "throughput" in table, (size, theme)
+            assert "−50.0 %" in table, (size, theme)
+            await pilot.press("b", "b")
+            await pilot.pause()
+            assert "model.norm" in screen_text(app), (size, theme)
+            assert "layernorm" in screen_text(app), (size, theme)
+            await pilot.press("b")
+
+
+async def test_the_findings_are_a_tab(two_runs: list[RunDirectory]) -> None:
+    async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
+        for size in SIZES:
+            await pilot.resize_terminal(*size)
+            await pilot.press(*["b"] * (2 if size[0] == 80 else 1))
+            await pilot.pause()
+            text = " ".join(screen_text(app).split())
+            assert "llama2-tiny is the best in" in text, size
+            speeds = "llama2-tiny trains 2.00 times the tokens per second of gpt2-tiny (400 k against 200 k) ="
+            assert speeds in text, size
+            assert "A token costs llama2-tiny" in text, size
+            if size[0] > 80:
+                assert "what the speeds are made of" in text, size
             await pilot.press("b")
             await pilot.pause()
-        table = screen_text(app)
-        assert "throughput" in table
-        assert "−50.0 %" in table
-        await pilot.press("b", "b")
-        await pilot.pause()
-        assert "model.norm" in screen_text(app)
-        assert "layernorm" in screen_text(app)
-
-
-@pytest.mark.parametrize("size", SIZES)
-async def test_the_findings_are_a_tab(two_runs: list[RunDirectory], size: tuple[int, int]) -> None:
-    async with running("compare", two_runs, two_runs[0].path.parent, size) as (app, pilot):
-        await pilot.press(*["b"] * (2 if size[0] == 80 else 1))
-        await pilot.pause()
-        text = " ".join(screen_text(app).split())
-        assert "llama2-tiny is the best in" in text
-        assert "llama2-tiny trains 2.00 times the tokens per second of gpt2-tiny (400 k against 200 k) =" in text
-        assert "A token costs llama2-tiny" in text
-        if size[0] > 80:
-            assert "what the speeds are made of" in text
-        await pilot.press("b")
-        await pilot.pause()
-        assert "is the best in" not in screen_text(app)
+            assert "is the best in" not in screen_text(app), size
+            await pilot.press("b")
 
 
 async def test_one_run_has_no_findings(two_runs: list[RunDirectory]) -> None:
@@ -226,22 +232,23 @@ def ranges_of_axes(app: TuitrainApp) -> set[tuple[float, float]]:
     return {(scale.low, scale.high) for scale in scales}
 
 
-@pytest.mark.parametrize("screen", ["compare", "watch"])
-@pytest.mark.parametrize("axis", ["step", "time", "clock"])
-async def test_all_charts_have_one_horizontal_axis(tmp_path: Path, screen: str, axis: str) -> None:
+@pytest.mark.parametrize(("screen", "axes"), [("compare", ["step", "time"]), ("watch", ["step", "time", "clock"])])
+async def test_all_charts_have_one_horizontal_axis(tmp_path: Path, screen: str, axes: list[str]) -> None:
     slow = write_run(tmp_path, "llama2-tiny-20260101-120000-aaaa", steps=200, tokens_per_sec=1e4, start=1e9)
     quick = write_run(tmp_path, "gpt2-tiny-20260101-130000-bbbb", preset="gpt2-tiny", steps=60, start=1e9 + 50)
     # The long run has no values of speed.
     forget(slow, "mfu", "mfu_causal", "tflops")
     async with running(screen, [slow, quick], tmp_path) as (app, pilot):
-        while app.state.x != axis and not (axis == "clock" and screen == "compare"):
-            await pilot.press("x")
-        await pilot.pause()
-        assert len(ranges_of_axes(app)) == 1
-        await pilot.press("X", "i")
-        await pilot.pause()
-        assert len(ranges_of_axes(app)) == 1
-        assert "│" in "".join(row[1:-1] for row in chart(app, "mfu").split("\n")[1:-1])
+        for axis in axes:
+            while app.state.x != axis:
+                await pilot.press("x")
+            await pilot.pause()
+            assert len(ranges_of_axes(app)) == 1, axis
+            await pilot.press("X", "i")
+            await pilot.pause()
+            assert len(ranges_of_axes(app)) == 1, axis
+            assert "│" in "".join(row[1:-1] for row in chart(app, "mfu").split("\n")[1:-1]), axis
+            await pilot.press("X", "i")
 
 
 async def exported(app: TuitrainApp, pilot: Pilot[None], kind: str) -> Path:
@@ -295,12 +302,13 @@ async def test_an_exported_figure_names_the_smoothing(
         assert "smoothed" not in (await exported(app, pilot, "svg")).read_text()
 
 
-@pytest.mark.parametrize("size", [(10, 3), (40, 10)])
-async def test_the_smallest_terminals_raise_no_error(two_runs: list[RunDirectory], size: tuple[int, int]) -> None:
-    async with running("compare", two_runs, two_runs[0].path.parent, size) as (app, pilot):
-        await pilot.press("b", "x", "a", "b", "z")
-        await pilot.resize_terminal(200, 50)
-        await until(pilot, lambda: "deltas against" in header(app))
+async def test_the_smallest_terminals_raise_no_error(two_runs: list[RunDirectory]) -> None:
+    async with running("compare", two_runs, two_runs[0].path.parent, (10, 3)) as (app, pilot):
+        for size in ((10, 3), (40, 10)):
+            await pilot.resize_terminal(*size)
+            await pilot.press("b", "x", "a", "b", "z")
+            await pilot.resize_terminal(200, 50)
+            await until(pilot, lambda: "deltas against" in header(app))
 
 
 async def test_runs_are_compared_where_each_came_to_a_loss(two_runs: list[RunDirectory]) -> None:

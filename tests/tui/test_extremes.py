@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from itertools import product
 
 import numpy as np
 import pytest
@@ -38,10 +37,11 @@ def zoomed(plot: Plot, options: ChartOptions, drawn: Drawing, times: int) -> Dra
 
 @pytest.mark.parametrize("seed", range(12))
 def test_every_panel_is_drawn_over_every_axis(seed: int) -> None:
+    """Of one run with every second log, of two runs with the others."""
     of = random.Random(seed)
     views = [view_of(extreme_history(seed), 0), view_of(extreme_history(seed + 100), 1)]
-    for x, several in product(X_AXES, (False, True)):
-        state = ViewState(views if several else views[:1], x=x, log=of.random() < 0.5)
+    for x in X_AXES:
+        state = ViewState(views[: 1 + seed % 2], x=x, log=of.random() < 0.5)
         assert header(state, 120)
         for panel in PANELS:
             plot = panel.build(state)

@@ -18,6 +18,7 @@ from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
 from tuitrain.tui.screens.panel_picker import PanelPicker
 from tuitrain.tui.screens.watch import WatchScreen
+from tuitrain.tui.session import session_of
 from tuitrain.tui.settings import Settings
 from tuitrain.tui.theme import DARK, LIGHT
 from tuitrain.tui.view_state import ViewState
@@ -202,44 +203,50 @@ def test_panels_as_a_settings_file_names_them() -> None:
 
 @pytest.mark.parametrize("kept", ["own", {"overview": "loss"}, {"overview": [["loss", "2"], "los", 7]}, {"x": [[]]}])
 async def test_a_damaged_session_shows_the_usual_layout(rich: RunDirectory, kept: object) -> None:
-    async with running("watch", [rich], rich.path.parent) as (app, _):
-        app.session.set("layouts", kept)
+    session = session_of(rich.path.parent)
+    session.set("layouts", kept)
+    session.save()
     async with running("watch", [rich], rich.path.parent) as (app, _):
         assert charts_in_sight(app) == ["loss", "mfu", "throughput", "memory", "grad_norm", "lr"]
 
 
-@pytest.mark.parametrize("size", [(10, 3), (1, 1), (40, 12), (300, 60)])
-async def test_every_layout_and_the_picker_survive_every_size(rich: RunDirectory, size: tuple[int, int]) -> None:
-    async with running("watch", [rich], rich.path.parent, size) as (app, pilot):
-        for _ in range(4):
-            await pilot.press("L", "tab", "down", "up", "z", "z")
-        await pilot.press("P", "down", "space", "space", "escape")
-        await pilot.resize_terminal(200, 50)
-        await pilot.pause()
-        assert len(charts_in_sight(app)) == 6
+async def test_every_layout_and_the_picker_survive_every_size(rich: RunDirectory) -> None:
+    async with running("watch", [rich], rich.path.parent, (1, 1)) as (app, pilot):
+        for size in ((1, 1), (10, 3), (40, 12), (300, 60)):
+            await pilot.resize_terminal(*size)
+            for _ in range(4):
+                await pilot.press("L", "tab", "down", "up", "z", "z")
+            await pilot.press("P", "down", "space", "space", "escape")
+            await pilot.resize_terminal(200, 50)
+            assert len(charts_in_sight(app)) == 6, size
 
 
-@pytest.mark.parametrize("theme", [DARK, LIGHT])
-@pytest.mark.parametrize("size", SIZES)
-async def test_every_panel_of_every_layout_can_be_read(rich: RunDirectory, size: tuple[int, int], theme: str) -> None:
-    async with running("watch", [rich], rich.path.parent, size, theme) as (app, pilot):
-        for _ in range(4):
-            screen = app.screen
-            assert isinstance(screen, WatchScreen)
-            for panel in screen.charts.panels:
-                await pilot.pause()
-                assert panel.id in charts_in_sight(app)
-                title = chart(app, panel.id).split("\n")[0]
-                assert title.strip("╭─╮ ")
-                assert "no data" not in chart(app, panel.id)
-                await pilot.press("tab")
-            await pilot.press("L")
+async def test_every_panel_of_every_layout_can_be_read(rich: RunDirectory) -> None:
+    """At every size, and in a light theme at one of them."""
+    async with running("watch", [rich], rich.path.parent) as (app, pilot):
+        screen = app.screen
+        assert isinstance(screen, WatchScreen)
+        for size, theme in (*((size, DARK) for size in SIZES), ((120, 35), LIGHT)):
+            app.theme = theme
+            await pilot.resize_terminal(*size)
+            for _ in range(4):
+                read: set[str] = set()
+                for _ in screen.charts.arrangement.pages:
+                    for panel in charts_in_sight(app):
+                        title, *rest = chart(app, panel).split("\n")
+                        assert title.strip("╭─╮ "), (size, theme, panel)
+                        assert "no data" not in "".join((title, *rest)), (size, theme, panel)
+                        read.add(panel)
+                    await pilot.press("right_square_bracket")
+                assert read == {panel.id for panel in screen.charts.panels}, (size, theme)
+                await pilot.press("L")
 
 
-@pytest.mark.parametrize("size", [(60, 20), (80, 24), (200, 50)])
-async def test_the_panel_that_has_the_screen_is_named_below_it(rich: RunDirectory, size: tuple[int, int]) -> None:
-    async with running("watch", [rich], rich.path.parent, size) as (app, pilot):
+async def test_the_panel_that_has_the_screen_is_named_below_it(rich: RunDirectory) -> None:
+    async with running("watch", [rich], rich.path.parent, (60, 20)) as (app, pilot):
         await pilot.press("L", "z", "shift+tab")
         assert isinstance(app.screen, WatchScreen)
         panel = app.screen.charts.panels[app.screen.charts.focus_index]
-        await until(pilot, lambda: panel.title in selector(app) and "Config" in selector(app))
+        for size in ((60, 20), (80, 24), (200, 50)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: panel.title in selector(app) and "Config" in selector(app))

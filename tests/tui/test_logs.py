@@ -45,13 +45,15 @@ async def typed(pilot: Pilot[None], text: str) -> None:
     await pilot.press("slash", *("space" if letter == " " else letter for letter in text), "enter")
 
 
-@pytest.mark.parametrize("theme", [DARK, LIGHT])
-@pytest.mark.parametrize("size", SIZES)
-async def test_the_console_opens_at_its_end(trained: RunDirectory, size: tuple[int, int], theme: str) -> None:
-    async with running("logs", [trained], trained.path.parent, size, theme) as (app, pilot):
-        await until(pilot, lambda: "KeyError" in shown(app))
-        assert "following" in shown(app) and "rank 0" in shown(app) and "alerts 1" in shown(app)
-        assert {"bad"} == {span.role for span in console(app).lines[rows(app).index("KeyError: 'x'")][1:2]}
+async def test_the_console_opens_at_its_end(trained: RunDirectory) -> None:
+    """And is there at every size, and in a light theme at one of them."""
+    async with running("logs", [trained], trained.path.parent) as (app, pilot):
+        for size, theme in (*((size, DARK) for size in SIZES), (SIZES[0], LIGHT)):
+            app.theme = theme
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: "KeyError" in shown(app))
+            assert "following" in shown(app) and "rank 0" in shown(app) and "alerts 1" in shown(app), (size, theme)
+            assert {"bad"} == {span.role for span in console(app).lines[rows(app).index("KeyError: 'x'")][1:2]}
 
 
 async def test_scrolling_up_stops_following_and_the_end_restarts_it(trained: RunDirectory) -> None:

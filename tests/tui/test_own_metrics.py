@@ -113,20 +113,21 @@ async def test_only_the_panels_in_sight_are_built(many: RunDirectory, monkeypatc
         assert set(made) == set(charts_in_sight(app))
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_the_search_shows_what_has_the_words(many: RunDirectory, size: tuple[int, int]) -> None:
-    async with running("watch", [many], many.path.parent, size) as (app, pilot):
-        before = charts_in_sight(app)
-        await pilot.press("slash", *"METRIC_24 p7")
-        await pilot.pause()
-        assert charts_in_sight(app) == ["group7/metric_24"]
-        await pilot.press("enter", "z", "z")
-        await pilot.pause()
-        assert charts_in_sight(app) == ["group7/metric_24"]
-        assert "group7/metric_24" in screen_text(app)
-        await pilot.press("escape")
-        await pilot.pause()
-        assert charts_in_sight(app) == before
+async def test_the_search_shows_what_has_the_words(many: RunDirectory) -> None:
+    async with running("watch", [many], many.path.parent) as (app, pilot):
+        for size in SIZES:
+            await pilot.resize_terminal(*size)
+            before = charts_in_sight(app)
+            await pilot.press("slash", *"C_24 p7")
+            await pilot.pause()
+            assert charts_in_sight(app) == ["group7/metric_24"], size
+            await pilot.press("enter", "z", "z")
+            await pilot.pause()
+            assert charts_in_sight(app) == ["group7/metric_24"], size
+            assert "group7/metric_24" in screen_text(app), size
+            await pilot.press("escape")
+            await pilot.pause()
+            assert charts_in_sight(app) == before, size
 
 
 async def test_the_search_finds_declared_panels_of_any_layout(tmp_path: Path) -> None:
@@ -170,22 +171,23 @@ async def test_the_compare_screen_has_the_metrics_of_both(rl: RunDirectory, tmp_
         assert len(dashboard(app).panels) == 3
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_names_are_inert_and_cut(tmp_path: Path, size: tuple[int, int]) -> None:
+async def test_names_are_inert_and_cut(tmp_path: Path) -> None:
     names = ["a/\x1b[31mred\x1b[0m", "b/[bold]x[/bold]", "c/" + "long " * 60, "d/\u202eback", "e/1\n2", "f/漢字" * 40]
     run = write_own_metrics(tmp_path, "odd-20260101-000000-0000", [dict.fromkeys(names, 1.0)] * 3)
-    async with running("watch", [run], tmp_path, size) as (app, pilot):
-        for _ in names:
-            text = screen_text(app)
-            assert "\x1b" not in text
-            assert "\u202e" not in text
-            await pilot.press("tab")
+    async with running("watch", [run], tmp_path) as (app, pilot):
+        for size in SIZES:
+            await pilot.resize_terminal(*size)
+            for _ in names:
+                text = screen_text(app)
+                assert "\x1b" not in text, size
+                assert "\u202e" not in text, size
+                await pilot.press("tab")
+            await pilot.press("slash", *"long", "enter", "z")
             await pilot.pause()
-        await pilot.press("slash", *"long", "enter", "z")
-        await pilot.pause()
-        assert "…" in screen_text(app)
-        await pilot.press("e")
-        await pilot.pause()
+            assert "…" in screen_text(app), size
+            await pilot.press("e")
+            await pilot.pause()
+            await pilot.press("escape", "z", "escape")
 
 
 def test_the_frame_of_text_shows_the_first_and_counts_the_others(many: RunDirectory, rl: RunDirectory) -> None:

@@ -17,6 +17,7 @@ from textual.widgets._toast import Toast, ToastRack
 
 from tests.support import write_run
 from tests.tui.conftest import forget, notifications, running, shown, until, wait_for_dialog, wait_for_notification
+from tests.tui.screen import screen_text
 from tuitrain.config import load_config
 from tuitrain.events import Checkpoint, Control, End, Eval, EventWriter
 from tuitrain.events.requests import reason_of
@@ -46,6 +47,13 @@ async def readonly_app(screen: str, run: RunDirectory) -> AsyncIterator[tuple[Tu
         await until(pilot, lambda: all(view.loaded for view in app.state.runs))
         await pilot.pause()
         yield app, pilot
+
+
+async def shown_screen(app: TuitrainApp, pilot: Pilot[None], screen: str) -> None:
+    """Go to a screen, and wait until it has what it shows."""
+    app.show_screen(screen)  # type: ignore[arg-type]
+    await until(pilot, lambda: screen != "runs" or app.state.snapshots is not None)
+    await until(pilot, lambda: " q quit" in screen_text(app))
 
 
 def question_of(app: TuitrainApp) -> str:
@@ -113,13 +121,14 @@ async def test_checkpoint_and_evaluation(
         await wait_for_notification(app, pilot, answer)
 
 
-@pytest.mark.parametrize("key", ["S", "K", "E"])
-async def test_a_run_that_is_over_is_not_asked(run: RunDirectory, key: str) -> None:
+async def test_a_run_that_is_over_is_not_asked(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
-        await pilot.press(key)
-        await wait_for_notification(app, pilot, f"{run.run_id} is completed: only a live run can be")
-        assert not isinstance(app.screen, Confirm)
-        assert not list(run.control.iterdir())
+        for key in ("S", "K", "E"):
+            await pilot.press(key)
+            await wait_for_notification(app, pilot, f"{run.run_id} is completed: only a live run can be")
+            assert not isinstance(app.screen, Confirm), key
+            assert not list(run.control.iterdir()), key
+            app.clear_notifications()
 
 
 async def test_on_the_list_the_marked_runs_are_stopped_at_once(tmp_path: Path) -> None:
@@ -238,17 +247,18 @@ async def test_a_note_is_added(run: RunDirectory) -> None:
     assert info.notes == ["first", "then"]
 
 
-@pytest.mark.parametrize("screen", ["watch", "runs", "config"])
-async def test_an_audit_is_shown_in_a_box(run: RunDirectory, screen: str) -> None:
+async def test_an_audit_is_shown_in_a_box(run: RunDirectory) -> None:
     run.metrics.write_text(re.sub(r'"n_layers":\d+', '"n_layers":9', run.metrics.read_text(encoding="utf-8")))
-    async with running(screen, [run], run.path.parent) as (app, pilot):
-        await pilot.press("A")
-        await wait_for_dialog(app, pilot, Dialog)
-        assert app.screen.query_one("#box").border_title == f"audit of {run.run_id}"
-        text = str(app.screen.query_one("#box Static", Static).content)
-        assert " checks agree" in text.splitlines()[0] and "\nimpossible, parameters: The model has" in text
-        await pilot.press("escape")
-        await until(pilot, lambda: not isinstance(app.screen, Dialog))
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        for screen in ("watch", "runs", "config"):
+            await shown_screen(app, pilot, screen)
+            await pilot.press("A")
+            await wait_for_dialog(app, pilot, Dialog)
+            assert app.screen.query_one("#box").border_title == f"audit of {run.run_id}", screen
+            text = str(app.screen.query_one("#box Static", Static).content)
+            assert " checks agree" in text.splitlines()[0] and "\nimpossible, parameters: The model has" in text, screen
+            await pilot.press("escape")
+            await until(pilot, lambda: not isinstance(app.screen, Dialog))
 
 
 async def test_the_value_in_focus_and_the_id_are_copied(run: RunDirectory) -> None:
@@ -278,21 +288,24 @@ async def test_a_run_without_a_value_has_nothing_to_copy(tmp_path: Path) -> None
         assert "MFU of gpt2-tiny: n/a" in notifications(app)
 
 
-@pytest.mark.parametrize("screen", ["watch", "runs", "config", "logs"])
-async def test_a_readonly_dashboard_acts_on_no_key_no_click_and_no_command(live: RunDirectory, screen: str) -> None:
-    async with readonly_app(screen, live) as (app, pilot):
-        await pilot.press("S", "K", "E", "T", "N")
-        for name in ("stop_run", "checkpoint_run", "evaluate_run", "edit_tags", "edit_note", "export_panel"):
-            # As a click on a line of text and the command palette do it.
-            await app.screen.run_action(f"screen.{name}")
-        await pilot.pause(0.2)
-        assert app.screen is app.get_screen(screen)
-        assert not list(live.control.iterdir())
-        assert not (live.path / "exports").exists()
-        assert "stop" not in shown(app).split("\n")[-1].split()
-        await pilot.press("question_mark")
-        await wait_for_dialog(app, pilot, HelpScreen)
-        assert "checkpoint" not in shown(app)
+async def test_a_readonly_dashboard_acts_on_no_key_no_click_and_no_command(live: RunDirectory) -> None:
+    async with readonly_app("watch", live) as (app, pilot):
+        for screen in ("watch", "runs", "config", "logs"):
+            await shown_screen(app, pilot, screen)
+            await pilot.press("S", "K", "E", "T", "N")
+            for name in ("stop_run", "checkpoint_run", "evaluate_run", "edit_tags", "edit_note", "export_panel"):
+                # As a click on a line of text and the command palette do it.
+                await app.screen.run_action(f"screen.{name}")
+            await pilot.pause(0.2)
+            assert app.screen is app.get_screen(screen)
+            assert not list(live.control.iterdir()), screen
+            assert not (live.path / "exports").exists(), screen
+            assert "stop" not in shown(app).split("\n")[-1].split(), screen
+            await pilot.press("question_mark")
+            await wait_for_dialog(app, pilot, HelpScreen)
+            assert "checkpoint" not in shown(app), screen
+            await pilot.press("escape")
+            await until(pilot, lambda: not isinstance(app.screen, HelpScreen))
 
 
 async def palette_matches(app: TuitrainApp, pilot: Pilot[None], query: str) -> str:

@@ -56,19 +56,21 @@ def under_cursor(app: TuitrainApp) -> str:
     return details(app).split("-2026")[0].split()[-1]
 
 
-@pytest.mark.parametrize("theme", [DARK, LIGHT])
-@pytest.mark.parametrize("size", SIZES)
-async def test_every_run_has_its_row(two_runs: list[RunDirectory], size: tuple[int, int], theme: str) -> None:
-    async with running("runs", [], two_runs[0].path.parent, size, theme) as (app, _):
-        text = screen_text(app)
-        for word in ("2 runs", "llama2-tiny", "abcd", "✓ completed", "status", "loss curve", "▇", "33.3 %", "age"):
-            assert word in text, word
-        if size[0] >= 120:
-            for word in ("val loss", "MFU", "tok/s"):
-                assert word in text, word
-        if size[0] >= 200:
-            for word in ("llama2-tiny-20260101-120000-abcd", "step", "tokens", "tags", "parameters", "last alert"):
-                assert word in text, word
+async def test_every_run_has_its_row(two_runs: list[RunDirectory]) -> None:
+    """At every size, and in a light theme at one of them."""
+    async with running("runs", [], two_runs[0].path.parent) as (app, pilot):
+        for size, theme in (*((size, DARK) for size in SIZES), (SIZES[0], LIGHT)):
+            app.theme = theme
+            await pilot.resize_terminal(*size)
+            text = screen_text(app)
+            for word in ("2 runs", "llama2-tiny", "abcd", "✓ completed", "status", "loss curve", "▇", "33.3 %", "age"):
+                assert word in text, (word, size, theme)
+            if size[0] >= 120:
+                for word in ("val loss", "MFU", "tok/s"):
+                    assert word in text, (word, size)
+            if size[0] >= 200:
+                for word in ("llama2-tiny-20260101-120000-abcd", "step", "tokens", "tags", "parameters", "last alert"):
+                    assert word in text, (word, size)
 
 
 async def test_the_list_is_live(tmp_path: Path) -> None:
@@ -292,11 +294,12 @@ async def test_a_broken_run_is_listed_with_the_reason(some_runs: Path) -> None:
         assert len(rows(app)) == 4
 
 
-@pytest.mark.parametrize("size", [(10, 3), (30, 6), (200, 12)])
-async def test_the_smallest_terminals_are_survived(some_runs: Path, size: tuple[int, int]) -> None:
-    async with running("runs", [], some_runs, size) as (app, pilot):
-        await pilot.press("down", "space", "o", "slash", *"low", "enter")
-        await pilot.resize_terminal(120, 35)
-        await pilot.pause()
-        assert rows(app) or "low abc0" in screen_text(app)
-        await pilot.resize_terminal(10, 3)
+async def test_the_smallest_terminals_are_survived(some_runs: Path) -> None:
+    async with running("runs", [], some_runs, (10, 3)) as (app, pilot):
+        for size in ((10, 3), (30, 6), (200, 12)):
+            await pilot.resize_terminal(*size)
+            await pilot.press("down", "space", "o", "slash", *"low", "enter")
+            await pilot.resize_terminal(120, 35)
+            assert rows(app) or "low abc0" in screen_text(app), size
+            await pilot.resize_terminal(10, 3)
+            await pilot.press("escape")

@@ -198,9 +198,11 @@ async def test_no_remembered_view_prevents_a_start(junk: object, tmp_path: Path)
     session = session_of(tmp_path / "runs")
     session.path.parent.mkdir(parents=True)
     session.path.write_text(json.dumps(dict.fromkeys(NAMES, junk) | {"screen": junk}), encoding="utf-8")
-    for screen in ("watch", "runs"):
-        async with running(screen, [run], tmp_path / "runs") as (app, _):
-            assert app.screen.is_mounted
+    async with running("watch", [run], tmp_path / "runs") as (app, pilot):
+        assert app.screen.is_mounted
+        app.show_screen("runs")
+        await until(pilot, lambda: app.state.snapshots is not None and app.screen is app.get_screen("runs"))
+        assert app.screen.is_mounted
 
 
 @pytest.mark.parametrize("x", ["clock", "time"])

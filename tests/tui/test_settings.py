@@ -221,18 +221,20 @@ async def test_when_reading_only_nothing_is_done_and_no_key_for_it_is_shown(run:
         assert not any(action.help in shown(app) for action in acting)
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("place", EVERYWHERE)
+@pytest.mark.parametrize(("readonly", "sizes"), [(True, SIZES), (False, SIZES[:1])])
 async def test_every_screen_says_that_it_is_read_only(
-    place: ScreenName, size: tuple[int, int], two_runs: list[RunDirectory]
+    readonly: bool, sizes: list[tuple[int, int]], two_runs: list[RunDirectory]
 ) -> None:
-    for readonly in (True, False):
-        app = TuitrainApp(place, two_runs, two_runs[0].path.parent, settings=Settings(readonly=readonly))
-        async with app.run_test(size=size) as pilot:
-            await until(pilot, lambda app=app: screen_lines(app)[-1] != "")
-            *_, screens, keys = screen_lines(app)
-            assert keys.endswith(" read-only") == readonly
-            assert "1 Watch" in screens or size[1] < 30, "the screens stay"
+    app = TuitrainApp("watch", two_runs, two_runs[0].path.parent, settings=Settings(readonly=readonly))
+    async with app.run_test(size=sizes[0]) as pilot:
+        for place in EVERYWHERE:
+            app.show_screen(place)
+            await until(pilot, lambda place=place: app.screen is app.get_screen(place) and screen_lines(app)[-1] != "")
+            for size in sizes:
+                await pilot.resize_terminal(*size)
+                *_, screens, keys = screen_lines(app)
+                assert keys.endswith(" read-only") == readonly, (place, size)
+                assert "1 Watch" in screens or size[1] < 30, f"the screens stay: {place}, {size}"
 
 
 async def test_own_keys_of_what_is_withheld_answer_too(run: RunDirectory) -> None:
@@ -246,22 +248,27 @@ async def test_own_keys_of_what_is_withheld_answer_too(run: RunDirectory) -> Non
 
 @pytest.mark.parametrize("place", EVERYWHERE)
 async def test_every_key_of_a_screen_can_be_pressed(place: ScreenName, two_runs: list[RunDirectory]) -> None:
-    """Arrows, vim keys and all others; what opens is closed. What changes a run or a file has tests of its own."""
+    """Arrows, vim keys and all others; what opens is closed. What changes a run or a file has tests of its own.
+
+    Of the keys that show another screen one is pressed.
+    """
     app = TuitrainApp(place, two_runs, two_runs[0].path.parent, settings=Settings(readonly=True))
+    other: ScreenName = "logs" if place == "config" else "config"
+    left_out = {"leave", *(f"show_{name}" for name in EVERYWHERE if name not in (place, other))}
     async with app.run_test(size=SIZES[0]) as pilot:
         await until(pilot, lambda: all(view.loaded for view in app.state.runs))
-        for action in app.actions:
-            if place not in action.screens or action.id == "leave":
-                continue
-            for key in action.keys:
+        for action in actions_of(place, app.actions):
+            for key in action.keys if action.id not in left_out else ():
                 await pilot.press(key)
-                await pilot.pause()
                 assert app.is_running, action.id
+                if action.id == f"show_{other}" and place != "launch":  # there digits go into a line
+                    assert app.screen is app.get_screen(other)
                 while len(app.screen_stack) > 2:
                     app.pop_screen()
                     await pilot.pause()
-                app.show_screen(place)
-                await pilot.pause()
+                if app.screen is not app.get_screen(place):
+                    app.show_screen(place)
+                    await pilot.pause()
         assert header(app)
 
 
@@ -279,28 +286,26 @@ def _screen_class(place: str) -> type[Screen[None]]:
     return found
 
 
-@pytest.mark.parametrize("size", [(80, 24), (200, 50), (10, 3)])
-async def test_help_names_every_key_of_the_screen_and_scrolls(run: RunDirectory, size: tuple[int, int]) -> None:
-    async with running("watch", [run], run.path.parent, size) as (app, pilot):
-        await pilot.press("question_mark")
-        pane = app.screen.query_one(Pane)
-        words = " ".join(pane.text.split())
-        if size[0] >= 80:
-            assert all(action.keys and key_text(action.keys[0]) in words for action in actions_of("watch"))
-            assert "Ask the run for a checkpoint." in words
-            assert all(f" {group} " in f" {words} " for group in ("charts", "run", "moving", "screens", "tuitrain"))
-        await pilot.press("G")
-        await pilot.pause()
-        assert pane.scroll_offset.y == pane.max_scroll_y
-        await pilot.press("g")
-        await pilot.pause()
-        assert pane.scroll_offset.y == 0
-        assert (pane.max_scroll_y > 0) == (size[1] < 50)
-        await pilot.resize_terminal(120, 35)
-        await pilot.pause()
-        assert app.screen.query_one("#box").region.height <= 35
-        await pilot.press("q")
-        assert not isinstance(app.screen, HelpScreen)
+async def test_help_names_every_key_of_the_screen_and_scrolls(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        for size in ((10, 3), (80, 24), (200, 50)):
+            await pilot.resize_terminal(*size)
+            await pilot.press("question_mark")
+            pane = app.screen.query_one(Pane)
+            words = " ".join(pane.text.split())
+            if size[0] >= 80:
+                assert all(action.keys and key_text(action.keys[0]) in words for action in actions_of("watch"))
+                assert "Ask the run for a checkpoint." in words
+                assert all(f" {group} " in f" {words} " for group in ("charts", "run", "moving", "screens", "tuitrain"))
+            await pilot.press("G")
+            await until(pilot, lambda pane=pane: pane.scroll_offset.y == pane.max_scroll_y)
+            await pilot.press("g")
+            await until(pilot, lambda pane=pane: pane.scroll_offset.y == 0)
+            assert (pane.max_scroll_y > 0) == (size[1] < 50), size
+            await pilot.resize_terminal(120, 35)
+            assert app.screen.query_one("#box").region.height <= 35
+            await pilot.press("q")
+            assert not isinstance(app.screen, HelpScreen)
 
 
 def test_the_settings_of_the_documentation_are_valid_and_complete(project: Path) -> None:

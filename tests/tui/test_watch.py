@@ -25,16 +25,19 @@ from tuitrain.tui.view_state import ViewState
 from tuitrain.tui.widgets.chart_tabs import ChartTabs
 
 
-@pytest.mark.parametrize("theme", [DARK, LIGHT])
-@pytest.mark.parametrize("size", SIZES)
-async def test_the_numbers_of_the_run_are_there(run: RunDirectory, size: tuple[int, int], theme: str) -> None:
-    async with running("watch", [run], run.path.parent, size, theme) as (app, _):
-        top = header(app)
-        for word in ("completed", "llama2-tiny", "step 100 of 300", "33.3 %", "loss", "val", "MFU", "tok/s", "GB"):
-            assert word in top, word
-        assert all(len(row) <= size[0] for row in top.split("\n"))
-        assert "★" in chart(app, "loss")
-        assert "quit" in screen_text(app)
+async def test_the_numbers_of_the_run_are_there(run: RunDirectory) -> None:
+    """At every size, and in a light theme at one of them."""
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        for size, theme in (*((size, DARK) for size in SIZES), (SIZES[0], LIGHT)):
+            app.theme = theme
+            await pilot.resize_terminal(*size)
+            top = header(app)
+            words = "completed", "llama2-tiny", "step 100 of 300", "33.3 %", "loss", "val", "MFU", "tok/s", "GB"
+            for word in words:
+                assert word in top, (word, size, theme)
+            assert all(len(row) <= size[0] for row in top.split("\n")), (size, theme)
+            assert "★" in chart(app, "loss"), (size, theme)
+            assert "quit" in screen_text(app), (size, theme)
 
 
 async def test_all_panels_at_200_columns(run: RunDirectory) -> None:
@@ -101,16 +104,17 @@ async def test_y_makes_the_axis_logarithmic_and_back(run: RunDirectory) -> None:
         assert chart(app, "loss") == before
 
 
-@pytest.mark.parametrize("key", ["z", "enter"])
-async def test_zoom_fills_the_screen_with_the_panel_in_focus(run: RunDirectory, key: str) -> None:
+async def test_zoom_fills_the_screen_with_the_panel_in_focus(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
-        await pilot.press("right", "down", key)
-        await pilot.pause()
-        assert charts_in_sight(app) == ["grad_norm"]
-        assert len(chart(app, "grad_norm").split("\n")) == 50 - 5
-        await pilot.press(key)
-        await pilot.pause()
-        assert len(charts_in_sight(app)) == 6
+        await pilot.press("right", "down")
+        for key in ("z", "enter"):
+            await pilot.press(key)
+            await pilot.pause()
+            assert charts_in_sight(app) == ["grad_norm"], key
+            assert len(chart(app, "grad_norm").split("\n")) == 50 - 5, key
+            await pilot.press(key)
+            await pilot.pause()
+            assert len(charts_in_sight(app)) == 6, key
 
 
 @pytest.mark.parametrize("size", [(200, 50), (80, 24)])
@@ -171,17 +175,16 @@ async def test_the_command_palette_finds_an_action(run: RunDirectory) -> None:
         await until(pilot, lambda: app.state.log)
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_the_lowest_lines_show_the_screens_and_the_keys_that_fit(
-    run: RunDirectory, size: tuple[int, int]
-) -> None:
-    async with running("watch", [run], run.path.parent, size) as (app, pilot):
-        await pilot.pause()
-        *_, screens, keys = screen_lines(app)
-        assert screens.split()[:4] == ["1", "Watch", "2", "Runs"] or size[1] < 30
-        assert keys.removeprefix(" ≡").split()[:6] == ["q", "quit", "?", "help", "x", "axis"]
-        assert keys.split()[-1] in ("layout", "run", "command"), "no word is cut"
-        assert all(key in keys for key in ("s smooth", "z zoom", "L layout"))
+async def test_the_lowest_lines_show_the_screens_and_the_keys_that_fit(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent) as (app, pilot):
+        for size in SIZES:
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+            *_, screens, keys = screen_lines(app)
+            assert screens.split()[:4] == ["1", "Watch", "2", "Runs"] or size[1] < 30, size
+            assert keys.removeprefix(" ≡").split()[:6] == ["q", "quit", "?", "help", "x", "axis"], size
+            assert keys.split()[-1] in ("layout", "run", "command"), f"no word is cut at {size}"
+            assert all(key in keys for key in ("s smooth", "z zoom", "L layout")), size
 
 
 async def test_a_click_on_the_footer_and_on_a_tab(run: RunDirectory) -> None:
@@ -274,18 +277,15 @@ async def test_before_the_first_step_it_says_what_the_run_does(tmp_path: Path) -
         assert "\x1b" not in screen_text(app)
 
 
-@pytest.mark.parametrize("size", [(10, 3), (1, 1), (30, 8), (300, 12), (40, 100)])
-async def test_any_size_survives(run: RunDirectory, size: tuple[int, int]) -> None:
-    async with running("watch", [run], run.path.parent, size) as (app, pilot):
-        await pilot.press("b", "z", "x", "right", "z", "b", "question_mark", "escape", "y")
-        await pilot.resize_terminal(120, 35)
-        await pilot.pause()
-        assert "completed" in header(app)
-        await pilot.resize_terminal(10, 3)
-        await pilot.pause()
-        await pilot.resize_terminal(200, 50)
-        await pilot.pause()
-        assert len(charts_in_sight(app)) == 6
+async def test_any_size_survives(run: RunDirectory) -> None:
+    async with running("watch", [run], run.path.parent, (1, 1)) as (app, pilot):
+        for size in ((1, 1), (10, 3), (30, 8), (300, 12), (40, 100)):
+            await pilot.resize_terminal(*size)
+            await pilot.press("b", "z", "x", "right", "z", "b", "question_mark", "escape", "y")
+            await pilot.resize_terminal(120, 35)
+            assert "completed" in header(app), size
+            await pilot.resize_terminal(200, 50)
+            assert len(charts_in_sight(app)) == 6, size
 
 
 def _log(tmp_path: Path, *steps: dict[str, float], name: str = "a", peak: float | None = 312.0) -> RunDirectory:
