@@ -43,6 +43,7 @@ class ChartScreen(BaseScreen):
     """
 
     CSS_PATH = CHARTS_CSS
+    draws_by_size = False
     charts: Dashboard
 
     def __init__(self, layout_panels: Callable[[], PanelSizes], layout_title: Callable[[], str] = str) -> None:

@@ -39,6 +39,8 @@ class BaseScreen(Screen[None]):
     """Header, body and keys of the screen `screen_name`."""
 
     screen_name: ClassVar[ScreenName]
+    draws_by_size: ClassVar[bool] = True
+    """Whether `draw_body` asks widgets for their sizes, so that it is called again once they have them."""
     app: BaseApp
 
     def __init__(self) -> None:
@@ -99,7 +101,8 @@ class BaseScreen(Screen[None]):
         """Share the screen among the widgets, then draw all that is visible."""
         self._laid_out = self.app.size
         self.refresh_bindings()
-        self.call_after_refresh(self.draw)
+        if self.draws_by_size:
+            self.call_after_refresh(self.draw)
         self.draw()
 
     def draw(self) -> None:

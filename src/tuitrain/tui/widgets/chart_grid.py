@@ -137,7 +137,6 @@ class ChartGrid(Vertical, can_focus=True):
         self.panels, self.sizes = tuple(panels), tuple(panels.values())
         self.focus_index = next((n for n, panel in enumerate(panels) if panel.id == focused), 0)
         self.lay_out()
-        self.call_after_refresh(self.app.redraw)
 
     def lay_out(self) -> None:
         """Share the screen among charts and tabs."""
