@@ -78,6 +78,13 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: floa
             await pilot.pause(0.05)
 
 
+async def resize(pilot: Pilot[None], size: tuple[int, int]) -> None:
+    """Give the terminal another size, and wait until the screen is laid out for it."""
+    await pilot.resize_terminal(*size)
+    await until(pilot, lambda: pilot.app.screen.size == size)
+    await pilot.pause()
+
+
 def shown(app: TuitrainApp) -> str:
     """All text that is visible, from the top to the bottom."""
     parts = [

@@ -14,7 +14,7 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 
 from tests.support import PINNED, TINY, step_record, write_run
-from tests.tui.conftest import chart, chart_of, charts_in_sight, dashboard, running, until
+from tests.tui.conftest import chart, chart_of, charts_in_sight, dashboard, resize, running, until
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter
 from tuitrain.plots.axes import Range
@@ -267,11 +267,11 @@ async def test_everything_switched_on_survives_any_size(run: RunDirectory) -> No
     on = ("i", "w", "X", "y", "o", "left", "shift+right", "plus", "comma", "z", "minus", "0", "escape")
     async with running("watch", [run], run.path.parent, (10, 3)) as (app, pilot):
         for size in ((10, 3), (30, 9), (80, 24), (200, 50)):
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             await pilot.press(*on)
             app.state.show_range(Range(10, 10.0001))
             app.screen.draw()  # type: ignore[attr-defined]
-            await pilot.resize_terminal(61, 17)
+            await resize(pilot, (61, 17))
             await pilot.press("i", "right", "escape", "escape")
             assert app.state.zoom is None, size
             assert app.is_running, size
@@ -294,7 +294,7 @@ async def test_seven_bits_are_enough_where_they_must_be(run: RunDirectory) -> No
         assert in_seven_bits(app)
         await pilot.press("escape", "8")
         await until(pilot, lambda: any("presets" in row for row in on_screen(app)))
-        await pilot.resize_terminal(100, 20)
+        await resize(pilot, (100, 20))
         assert in_seven_bits(app)
         await pilot.press("ctrl+p")
         await until(pilot, lambda: isinstance(app.screen, CommandPalette))

@@ -18,6 +18,7 @@ from tests.tui.conftest import (
     dashboard,
     forget,
     header,
+    resize,
     running,
     until,
     wait_for_notification,
@@ -38,7 +39,7 @@ async def test_curves_deltas_and_config(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
         for size, theme in (*((size, DARK) for size in SIZES), (SIZES[-1], LIGHT)):
             app.theme = theme
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             assert "● llama2-tiny" in header(app), (size, theme)
             assert "▲ gpt2-tiny" in header(app), (size, theme)
             assert "deltas against llama2-tiny" in header(app), (size, theme)
@@ -61,7 +62,7 @@ async def test_curves_deltas_and_config(two_runs: list[RunDirectory]) -> None:
 async def test_the_findings_are_a_tab(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent) as (app, pilot):
         for size in SIZES:
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             await pilot.press(*["b"] * (2 if size[0] == 80 else 1))
             await pilot.pause()
             text = " ".join(screen_text(app).split())
@@ -305,9 +306,9 @@ async def test_an_exported_figure_names_the_smoothing(
 async def test_the_smallest_terminals_raise_no_error(two_runs: list[RunDirectory]) -> None:
     async with running("compare", two_runs, two_runs[0].path.parent, (10, 3)) as (app, pilot):
         for size in ((10, 3), (40, 10)):
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             await pilot.press("b", "x", "a", "b", "z")
-            await pilot.resize_terminal(200, 50)
+            await resize(pilot, (200, 50))
             await until(pilot, lambda: "deltas against" in header(app))
 
 

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.support import TINY, write_run
-from tests.tui.conftest import SIZES, running, until
+from tests.tui.conftest import SIZES, resize, running, until
 from tests.tui.screen import screen_lines, screen_text
 from tuitrain.config import load_config
 from tuitrain.launch.form import LaunchForm
@@ -236,7 +236,7 @@ async def test_every_part_can_be_reached_at_every_size(tmp_path: Path) -> None:
     async with form(tmp_path) as (app, screen, pilot):
         for size, theme in (*((size, DARK) for size in SIZES), (SIZES[0], LIGHT)):
             app.theme = theme
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             seen = []
             for _ in range(3):
                 seen.append(screen_text(app))
@@ -263,7 +263,7 @@ async def test_a_click_on_the_chosen_preset_shows_the_form(tmp_path: Path, size:
 async def test_the_chosen_preset_stays_in_sight_on_a_lower_terminal(tmp_path: Path) -> None:
     async with form(tmp_path) as (app, _, pilot):
         await pilot.press("end", *["pagedown"] * 3)
-        await pilot.resize_terminal(40, 10)
+        await resize(pilot, (40, 10))
         await until(pilot, lambda: "slimpajama" in screen_text(app) and "gpt2-124m" not in screen_text(app))
 
 
@@ -277,9 +277,9 @@ async def test_each_preset_takes_one_row(tmp_path: Path) -> None:
 async def test_any_size_survives(tmp_path: Path) -> None:
     async with form(tmp_path, (1, 1)) as (app, screen, pilot):
         for size in ((1, 1), (10, 3), (30, 8), (300, 12)):
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             await pilot.press("down", "tab", "down", "enter", "1", "escape", "tab", "down")
-            await pilot.resize_terminal(120, 35)
+            await resize(pilot, (120, 35))
             await previewed(pilot, screen)
             assert form_of(screen).preset, size
             assert "FLOPs per token" in screen_text(app), size

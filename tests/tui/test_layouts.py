@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from tests.tui.conftest import SIZES, chart, chart_of, charts_in_sight, running, until
+from tests.tui.conftest import SIZES, chart, chart_of, charts_in_sight, resize, running, until
 from tests.tui.rich_run import records
 from tests.tui.screen import screen_lines, screen_text
 from tuitrain.events import EventWriter
@@ -213,11 +213,11 @@ async def test_a_damaged_session_shows_the_usual_layout(rich: RunDirectory, kept
 async def test_every_layout_and_the_picker_survive_every_size(rich: RunDirectory) -> None:
     async with running("watch", [rich], rich.path.parent, (1, 1)) as (app, pilot):
         for size in ((1, 1), (10, 3), (40, 12), (300, 60)):
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             for _ in range(4):
                 await pilot.press("L", "tab", "down", "up", "z", "z")
             await pilot.press("P", "down", "space", "space", "escape")
-            await pilot.resize_terminal(200, 50)
+            await resize(pilot, (200, 50))
             assert len(charts_in_sight(app)) == 6, size
 
 
@@ -228,7 +228,7 @@ async def test_every_panel_of_every_layout_can_be_read(rich: RunDirectory) -> No
         assert isinstance(screen, WatchScreen)
         for size, theme in (*((size, DARK) for size in SIZES), ((120, 35), LIGHT)):
             app.theme = theme
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             for _ in range(4):
                 read: set[str] = set()
                 for _ in screen.charts.arrangement.pages:
@@ -238,8 +238,10 @@ async def test_every_panel_of_every_layout_can_be_read(rich: RunDirectory) -> No
                         assert "no data" not in "".join((title, *rest)), (size, theme, panel)
                         read.add(panel)
                     await pilot.press("right_square_bracket")
+                    await pilot.pause()
                 assert read == {panel.id for panel in screen.charts.panels}, (size, theme)
                 await pilot.press("L")
+                await pilot.pause()
 
 
 async def test_the_panel_that_has_the_screen_is_named_below_it(rich: RunDirectory) -> None:
@@ -248,5 +250,5 @@ async def test_the_panel_that_has_the_screen_is_named_below_it(rich: RunDirector
         assert isinstance(app.screen, WatchScreen)
         panel = app.screen.charts.panels[app.screen.charts.focus_index]
         for size in ((60, 20), (80, 24), (200, 50)):
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             await until(pilot, lambda: panel.title in selector(app) and "Config" in selector(app))

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.support import write_run
-from tests.tui.conftest import SIZES, running, until
+from tests.tui.conftest import SIZES, resize, running, until
 from tests.tui.screen import screen_text as shown
 from tuitrain.runs import RunDirectory
 from tuitrain.tui.app import TuitrainApp
@@ -50,7 +50,7 @@ async def test_the_console_opens_at_its_end(trained: RunDirectory) -> None:
     async with running("logs", [trained], trained.path.parent) as (app, pilot):
         for size, theme in (*((size, DARK) for size in SIZES), (SIZES[0], LIGHT)):
             app.theme = theme
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             await until(pilot, lambda: "KeyError" in shown(app))
             assert "following" in shown(app) and "rank 0" in shown(app) and "alerts 1" in shown(app), (size, theme)
             assert {"bad"} == {span.role for span in console(app).lines[rows(app).index("KeyError: 'x'")][1:2]}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import write_own_metrics, write_run
-from tests.tui.conftest import SIZES, chart, chart_of, charts_in_sight, dashboard, running, until
+from tests.tui.conftest import SIZES, chart, chart_of, charts_in_sight, dashboard, resize, running, until
 from tests.tui.screen import screen_lines, screen_text
 from tuitrain.events import EventWriter, Run, Step
 from tuitrain.plots.model import HeatMap, Plot
@@ -116,7 +116,7 @@ async def test_only_the_panels_in_sight_are_built(many: RunDirectory, monkeypatc
 async def test_the_search_shows_what_has_the_words(many: RunDirectory) -> None:
     async with running("watch", [many], many.path.parent) as (app, pilot):
         for size in SIZES:
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             before = charts_in_sight(app)
             await pilot.press("slash", *"C_24 p7")
             await pilot.pause()
@@ -176,7 +176,7 @@ async def test_names_are_inert_and_cut(tmp_path: Path) -> None:
     run = write_own_metrics(tmp_path, "odd-20260101-000000-0000", [dict.fromkeys(names, 1.0)] * 3)
     async with running("watch", [run], tmp_path) as (app, pilot):
         for size in SIZES:
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             for _ in names:
                 text = screen_text(app)
                 assert "\x1b" not in text, size

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.theme import Theme
 
 from tests.support import run_record, write_run
-from tests.tui.conftest import SIZES, running, shown, until
+from tests.tui.conftest import SIZES, resize, running, shown, until
 from tests.tui.screen import screen_text
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter, Gpu, Parallel, Sample, Software, System
@@ -175,7 +175,7 @@ async def test_the_machine_at_every_size(trained: RunDirectory) -> None:
     async with running("system", [trained], trained.path.parent) as (app, pilot):
         for size, theme in (*((size, DARK) for size in SIZES), (SIZES[0], LIGHT)):
             app.theme = theme
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             for word in ("node7", "8 × H100", "97 %", "651", "CPU", "RAM", "disk", "network", "quit"):
                 await until(pilot, lambda word=word: word in screen_text(app))  # type: ignore[misc]
 
@@ -206,7 +206,7 @@ def heads(app: TuitrainApp) -> tuple[str, str]:
 async def test_samples_of_two_steps_stand_together(trained: RunDirectory) -> None:
     async with running("samples", [trained], trained.path.parent) as (app, pilot):
         for size in SIZES:
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             await until(pilot, lambda: "step 190" in heads(app)[0])
             assert "step 180" in heads(app)[1] and "loss" in heads(app)[0], size
             assert "return 190" in shown(app) and "return 180" in shown(app), size
@@ -270,7 +270,7 @@ def test_the_strip_keeps_the_chosen_step_in_sight() -> None:
 async def test_the_configuration_with_what_was_changed(trained: RunDirectory) -> None:
     async with running("config", [trained], trained.path.parent) as (app, pilot):
         for size in ((80, 200), (120, 90), (200, 80)):
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             await until(pilot, lambda: "d_model" in screen_text(app))
             text = screen_text(app)
             assert "rmsnorm → layernorm" in text and "changed from the preset llama2-tiny" in text, size
@@ -363,11 +363,11 @@ async def test_no_run_at_all(tmp_path: Path, screen: str) -> None:
 async def test_the_smallest_terminals_are_survived(trained: RunDirectory, screen: str) -> None:
     async with running(screen, [trained], trained.path.parent, TINY_SIZES[0]) as (app, pilot):
         for size in TINY_SIZES:
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             await pilot.press("j", "pagedown", "G", "g", "h", "l", "left_square_bracket", "right_square_bracket")
-            await pilot.resize_terminal(200, 50)
+            await resize(pilot, (200, 50))
             await until(pilot, lambda: "quit" in screen_text(app))
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             assert app.screen.query_one("#header").size.width == size[0], size
 
 

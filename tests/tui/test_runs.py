@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import write_run
-from tests.tui.conftest import SIZES, header, running, until, wait_for_notification
+from tests.tui.conftest import SIZES, header, resize, running, until, wait_for_notification
 from tests.tui.screen import screen_lines, screen_text
 from tuitrain.events import EventWriter, Step
 from tuitrain.launch.local import Label
@@ -61,7 +61,7 @@ async def test_every_run_has_its_row(two_runs: list[RunDirectory]) -> None:
     async with running("runs", [], two_runs[0].path.parent) as (app, pilot):
         for size, theme in (*((size, DARK) for size in SIZES), (SIZES[0], LIGHT)):
             app.theme = theme
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             text = screen_text(app)
             for word in ("2 runs", "llama2-tiny", "abcd", "✓ completed", "status", "loss curve", "▇", "33.3 %", "age"):
                 assert word in text, (word, size, theme)
@@ -297,9 +297,9 @@ async def test_a_broken_run_is_listed_with_the_reason(some_runs: Path) -> None:
 async def test_the_smallest_terminals_are_survived(some_runs: Path) -> None:
     async with running("runs", [], some_runs, (10, 3)) as (app, pilot):
         for size in ((10, 3), (30, 6), (200, 12)):
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             await pilot.press("down", "space", "o", "slash", *"low", "enter")
-            await pilot.resize_terminal(120, 35)
+            await resize(pilot, (120, 35))
             assert rows(app) or "low abc0" in screen_text(app), size
-            await pilot.resize_terminal(10, 3)
+            await resize(pilot, (10, 3))
             await pilot.press("escape")

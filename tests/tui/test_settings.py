@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from textual.screen import Screen
 
-from tests.tui.conftest import SIZES, header, running, shown, until
+from tests.tui.conftest import SIZES, header, resize, running, shown, until
 from tests.tui.screen import screen_lines, screen_text
 from tuitrain.runs import RunDirectory, runs_directory
 from tuitrain.settings import SettingsError
@@ -231,7 +231,7 @@ async def test_every_screen_says_that_it_is_read_only(
             app.show_screen(place)
             await until(pilot, lambda place=place: app.screen is app.get_screen(place) and screen_lines(app)[-1] != "")
             for size in sizes:
-                await pilot.resize_terminal(*size)
+                await resize(pilot, size)
                 *_, screens, keys = screen_lines(app)
                 assert keys.endswith(" read-only") == readonly, (place, size)
                 assert "1 Watch" in screens or size[1] < 30, f"the screens stay: {place}, {size}"
@@ -289,7 +289,7 @@ def _screen_class(place: str) -> type[Screen[None]]:
 async def test_help_names_every_key_of_the_screen_and_scrolls(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         for size in ((10, 3), (80, 24), (200, 50)):
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             await pilot.press("question_mark")
             pane = app.screen.query_one(Pane)
             words = " ".join(pane.text.split())
@@ -302,7 +302,7 @@ async def test_help_names_every_key_of_the_screen_and_scrolls(run: RunDirectory)
             await pilot.press("g")
             await until(pilot, lambda pane=pane: pane.scroll_offset.y == 0)
             assert (pane.max_scroll_y > 0) == (size[1] < 50), size
-            await pilot.resize_terminal(120, 35)
+            await resize(pilot, (120, 35))
             assert app.screen.query_one("#box").region.height <= 35
             await pilot.press("q")
             assert not isinstance(app.screen, HelpScreen)

@@ -10,7 +10,7 @@ import pytest
 from textual.command import CommandList
 
 from tests.support import PINNED, run_record, step_record, write_run
-from tests.tui.conftest import SIZES, chart, chart_of, charts_in_sight, header, running, until
+from tests.tui.conftest import SIZES, chart, chart_of, charts_in_sight, header, resize, running, until
 from tests.tui.screen import screen_lines, screen_text
 from tuitrain.analysis.summary import summarize
 from tuitrain.config import difference, load_config
@@ -30,14 +30,14 @@ async def test_the_numbers_of_the_run_are_there(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         for size, theme in (*((size, DARK) for size in SIZES), (SIZES[0], LIGHT)):
             app.theme = theme
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             top = header(app)
             words = "completed", "llama2-tiny", "step 100 of 300", "33.3 %", "loss", "val", "MFU", "tok/s", "GB"
             for word in words:
                 assert word in top, (word, size, theme)
             assert all(len(row) <= size[0] for row in top.split("\n")), (size, theme)
             assert "★" in chart(app, "loss"), (size, theme)
-            assert "quit" in screen_text(app), (size, theme)
+            await until(pilot, lambda: "quit" in screen_text(app))
 
 
 async def test_all_panels_at_200_columns(run: RunDirectory) -> None:
@@ -59,8 +59,7 @@ async def test_all_panels_at_200_columns(run: RunDirectory) -> None:
 async def test_two_columns_at_120_and_one_chart_at_80(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent, (120, 35)) as (app, pilot):
         assert len(charts_in_sight(app)) == 6
-        await pilot.resize_terminal(80, 24)
-        await pilot.pause()
+        await resize(pilot, (80, 24))
         assert charts_in_sight(app) == ["loss"]
         await pilot.press("right")
         assert charts_in_sight(app) == ["mfu"]
@@ -178,8 +177,7 @@ async def test_the_command_palette_finds_an_action(run: RunDirectory) -> None:
 async def test_the_lowest_lines_show_the_screens_and_the_keys_that_fit(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent) as (app, pilot):
         for size in SIZES:
-            await pilot.resize_terminal(*size)
-            await pilot.pause()
+            await resize(pilot, size)
             *_, screens, keys = screen_lines(app)
             assert screens.split()[:4] == ["1", "Watch", "2", "Runs"] or size[1] < 30, size
             assert keys.removeprefix(" ≡").split()[:6] == ["q", "quit", "?", "help", "x", "axis"], size
@@ -280,11 +278,11 @@ async def test_before_the_first_step_it_says_what_the_run_does(tmp_path: Path) -
 async def test_any_size_survives(run: RunDirectory) -> None:
     async with running("watch", [run], run.path.parent, (1, 1)) as (app, pilot):
         for size in ((1, 1), (10, 3), (30, 8), (300, 12), (40, 100)):
-            await pilot.resize_terminal(*size)
+            await resize(pilot, size)
             await pilot.press("b", "z", "x", "right", "z", "b", "question_mark", "escape", "y")
-            await pilot.resize_terminal(120, 35)
+            await resize(pilot, (120, 35))
             assert "completed" in header(app), size
-            await pilot.resize_terminal(200, 50)
+            await resize(pilot, (200, 50))
             assert len(charts_in_sight(app)) == 6, size
 
 
