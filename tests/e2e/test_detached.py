@@ -93,34 +93,28 @@ def test_a_stopped_run_resumes_where_it_stopped(workspace: Workspace) -> None:
     assert workspace("show", run_id, "--json").json()["run"]["attempt"] == 2
 
 
-def interrupted(workspace: Workspace, launched: subprocess.Popen[str] | WarmProcess, before: int) -> str:
-    """Send a launch Ctrl-C after the first step of its run; its stderr. before: the number of runs before it."""
+def interrupted(workspace: Workspace, *options: str, read: bool = True) -> str:
+    """What a long launch says on stderr that gets Ctrl-C after the first step. read: whether its output is read."""
+    before = len(workspace.runs)
+    words = ["launch", *workspace.micro("hybrid-tiny", 100_000), *options]
+    process = WarmProcess(words, module="tuitrain.cli", env=workspace.environment | RESTING, cwd=workspace.path)
+    if not read:
+        process.stdout.close()
     wait_for(lambda: len(workspace.runs) > before and step_of(workspace.runs[0]) > 0)
-    launched.send_signal(signal.SIGINT)
-    _, stderr = launched.communicate(timeout=PATIENCE_S)
-    assert launched.returncode == 130
-    return stderr
+    process.send_signal(signal.SIGINT)
+    said = process.stderr.read()
+    assert process.wait(PATIENCE_S) == 130
+    return said
 
 
 def test_ctrl_c_in_the_foreground_stops_gracefully_with_130(workspace: Workspace) -> None:
     """Also when nothing reads the output any more, as with `| head`: the command stays with its run."""
-    before = len(workspace.runs)
-    process = subprocess.Popen(
-        workspace.command(["launch", *workspace.micro("hybrid-tiny", 100_000), "--foreground"]), cwd=workspace.path,
-        env=workspace.environment | RESTING, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    process.stdout.close()
-    assert "Traceback" not in interrupted(workspace, process, before)
+    assert "Traceback" not in interrupted(workspace, "--foreground", read=False)
     assert read_snapshot(workspace.runs[0]).status == "stopped"
 
 
 def test_ctrl_c_while_following_leaves_the_run_training(workspace: Workspace) -> None:
-    words = ["launch", *workspace.micro("hybrid-tiny", 100_000)]
-    before = len(workspace.runs)
-    process = WarmProcess(words, module="tuitrain.cli", env=workspace.environment | RESTING, cwd=workspace.path)
-    assert "tuitrain watch" in interrupted(workspace, process, before)
+    assert "tuitrain watch" in interrupted(workspace)
     run = workspace.runs[0]
     reached = step_of(run)
     wait_for(lambda: step_of(run) > reached)
