@@ -214,8 +214,7 @@ async def test_every_layout_and_the_picker_survive_every_size(rich: RunDirectory
     async with running("watch", [rich], rich.path.parent, (1, 1)) as (app, pilot):
         for size in ((1, 1), (10, 3), (40, 12), (300, 60)):
             await resize(pilot, size)
-            for _ in range(4):
-                await pilot.press("L", "tab", "down", "up", "z", "z")
+            await pilot.press(*["L", "tab", "down"] * 4, "up", "z", "z")
             await pilot.press("P", "down", "space", "space", "escape")
             await resize(pilot, (200, 50))
             assert len(charts_in_sight(app)) == 6, size
