@@ -37,6 +37,8 @@ IMPORTED = (
     "torch.distributed.run", "tuitrain.cli.app", "tuitrain.cli.commands.compare", "tuitrain.launch.restart",
 )  # fmt: skip
 """What the engine, torch and the commands import once they know what to do."""
+BEFORE_TESTS = dict(os.environ)
+"""The environment of the server: not that of the test which needs it first, which may kill what has its environment."""
 SPACE = " " * 2000
 """For the command line and the environment of a process, as others see them."""
 _ARGUMENTS, _ENVIRONMENT = 45, 47
@@ -182,7 +184,7 @@ def _server() -> socket.socket:
                 ours.connect(address)
                 subprocess.Popen(
                     [sys.executable, "-P", __file__, str(theirs.fileno()), SPACE],
-                    env={**os.environ, "OMP_NUM_THREADS": "1", "SPACE": SPACE}, stdin=subprocess.DEVNULL,
+                    env={**BEFORE_TESTS, "OMP_NUM_THREADS": "1", "SPACE": SPACE}, stdin=subprocess.DEVNULL, cwd=ROOT,
                     stdout=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
                 )  # fmt: skip
                 return ours
