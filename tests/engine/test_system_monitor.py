@@ -203,9 +203,9 @@ def test_rank_times_are_means_since_the_previous_reading() -> None:
 def test_two_processes_report_their_step_times(tmp_path: Path) -> None:
     run_dir = make_run(
         tmp_path,
-        train={"max_steps": 400, "global_batch_size": 8, "micro_batch_size": 4},
+        train={"max_steps": 50, "global_batch_size": 8, "micro_batch_size": 4},
         parallel={"strategy": "ddp"},
-        telemetry={"system_interval_s": 1.0},
+        telemetry={"system_interval_s": 0.02},
         eval={"interval": 0},
         sampling={"interval": 0},
         checkpoint={"interval": 0},

@@ -15,11 +15,11 @@ from tuitrain_engine import checkpoint
 
 
 def make(tmp_path: Path, name: str, strategy: str, **parallel: object) -> Path:
-    """A run without an end."""
+    """A run without an end, and without pauses, in which a process may wait for another as long as it takes."""
     return make_run(
         tmp_path, name, train={"max_steps": 100_000, "micro_batch_size": 2},
         parallel={"strategy": strategy, **parallel}, optim={"lr": 1e-3},
-        eval={"interval": 25}, checkpoint={"interval": 25},
+        eval={"interval": 0}, sampling={"interval": 0}, checkpoint={"interval": 0},
     )  # fmt: skip
 
 
