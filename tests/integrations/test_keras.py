@@ -12,6 +12,9 @@ import tuitrain
 from tests.own_loop.loops import of_type, only_run
 from tuitrain import events
 
+# Of Keras with NumPy 2, once for each tensor.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
+
 
 def fit(request: str) -> None:
     """Train a layer for two epochs of four batches, and leave a request before the third batch."""
