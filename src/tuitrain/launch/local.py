@@ -38,7 +38,7 @@ from tuitrain.runs.log_ends import end_of_lines
 if TYPE_CHECKING:
     from tuitrain.runs.foreign import Given
 
-SPIN_COUNT = 1_000
+SPIN_COUNT = 2_000
 """How often libgomp's threads look for work before they sleep (GOMP_SPINCOUNT): `bench/threads.py` compares values."""
 NODE_AGENT = "tuitrain.launch.nodes.agent"
 POLL_S = 0.1

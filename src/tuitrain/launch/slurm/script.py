@@ -12,6 +12,7 @@ from pathlib import Path
 from tuitrain.config.errors import suggest
 from tuitrain.files import os_error_text, read_regular
 from tuitrain.launch.errors import LaunchError
+from tuitrain.launch.local import SPIN_COUNT
 from tuitrain.launch.slurm.settings import SlurmSettings
 
 SCRIPT = "submit.sh"
@@ -101,7 +102,7 @@ class JobScript:
             "directives": "\n".join(f"#SBATCH {each}" for each in self.directives()),
             "run": run,
             "python": shlex.quote(sys.executable),
-            "variables": _VARIABLES.format(share=_share(size.processes)),
+            "variables": _VARIABLES.format(share=_share(size.processes), spin=SPIN_COUNT),
             "setup": "\n".join(settings.setup),
             "step": self._step(),
             "requeue": _REQUEUE[settings.requeue],
@@ -160,7 +161,7 @@ class JobScript:
 _VARIABLES = """\
 export TUITRAIN_RUN_DIR=$run TUITRAIN_RUN_ID=$(basename "$run") PYTHONUNBUFFERED=1
 export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{share}}}
-export GOMP_SPINCOUNT=${{GOMP_SPINCOUNT:-1000}} PYTORCH_ALLOC_CONF=${{PYTORCH_ALLOC_CONF:-expandable_segments:True}}
+export GOMP_SPINCOUNT=${{GOMP_SPINCOUNT:-{spin}}} PYTORCH_ALLOC_CONF=${{PYTORCH_ALLOC_CONF:-expandable_segments:True}}
 export SLURM_JOB_END_TIME=${{SLURM_JOB_END_TIME:-$(SLURM_TIME_FORMAT=%s squeue -h -j "$SLURM_JOB_ID" -o %e)}}"""
 _MASTER = f"""\
 # The processes meet on the first node, at the address that Slurm has of it.
