@@ -275,7 +275,10 @@ def _length(fields: dict[str, str]) -> int:
 def summary_text(end: events.End, run_dir: str, terminal: Terminal) -> str:
     """The last block of the console."""
     colour = {"completed": "green", "stopped": "yellow", "failed": "red"}[end.status]
-    title = terminal.style(end.status, "bold", colour) + (f": {clean(end.reason)}" if end.reason else "")
+    reason = clean(end.reason or "")
+    # A reason such as "stopped by SIGINT (Ctrl-C)" begins with the status.
+    rest = reason.removeprefix(end.status) if reason.startswith(end.status) else f": {reason}" if reason else ""
+    title = terminal.style(end.status, "bold", colour) + rest
     s: dict[str, Any] = end.summary
     best = f", best {number(s.get('best_val_loss'), '.4f')} at step {number(s.get('best_val_step'), 'd')}"
     mfu = s.get("mean_mfu")

@@ -1,4 +1,4 @@
-"""Text from data cannot send control sequences to the terminal that shows the engine's console."""
+"""The engine's console: no control sequences of data, and how the end is said."""
 
 from __future__ import annotations
 
@@ -42,3 +42,18 @@ def test_the_console_holds_no_foreign_control_sequence(colour: bool) -> None:
     assert "\x1b[2J" not in written
     assert obeyed(written.encode()) == []
     assert ("\x1b[" in written) == colour
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "said"),
+    [
+        ("stopped", "stopped by SIGINT (Ctrl-C)", "stopped by SIGINT (Ctrl-C)"),
+        ("failed", "The loss is nan.", "failed: The loss is nan."),
+        ("completed", None, "completed"),
+    ],
+)
+def test_the_end_is_said_with_its_reason_once(status: str, reason: str | None, said: str) -> None:
+    end = events.End(time=0.0, status=status, reason=reason)
+    assert said in [
+        line.strip() for line in summary_text(end, "run", Terminal(io.StringIO(), False, None)).splitlines()
+    ]

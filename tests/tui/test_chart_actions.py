@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 
 from tests.support import PINNED, TINY, step_record, write_run
 from tests.tui.conftest import chart, chart_of, charts_in_sight, dashboard, resize, running, until
+from tests.tui.screen import screen_lines
 from tuitrain.config import load_config
 from tuitrain.events import EventWriter
 from tuitrain.plots.axes import Range
@@ -53,6 +54,29 @@ async def test_x_goes_through_all_axes_and_back(run: RunDirectory) -> None:
             await pilot.press("x")
         assert names == ["step", "tokens", "training time", "clock", "compute, FLOP"]
         assert bottom(app, "loss").startswith("╰ step ")
+
+
+@pytest.mark.parametrize(
+    ("screen", "size", "keys"),
+    [
+        ("watch", (120, 35), "z x z"),
+        ("watch", (120, 35), "z n z"),
+        ("watch", (120, 35), "L L"),
+        ("watch", (80, 24), "b right_square_bracket"),
+        ("compare", (120, 35), "z x z"),
+    ],
+)
+async def test_charts_that_were_hidden_show_the_present_state(
+    two_runs: list[RunDirectory], screen: str, size: tuple[int, int], keys: str
+) -> None:
+    async with running(screen, two_runs, two_runs[0].path.parent, size) as (app, pilot):
+        for key in keys.split():
+            await pilot.press(key)
+            await pilot.pause()
+        shown = screen_lines(app)
+        app.redraw()
+        await pilot.pause()
+        assert shown == screen_lines(app)
 
 
 async def test_an_axis_that_the_log_knows_nothing_of_is_passed_over(run: RunDirectory) -> None:

@@ -81,8 +81,8 @@ async def test_stop_asks_once_and_reports_the_answer(live: RunDirectory) -> None
         await wait_for_notification(app, pilot, "stop requested at step 100; it writes a checkpoint first")
         assert [path.name for path in live.control.iterdir()] == ["stop"]
         assert reason_of(live.path, "stop") == "stopped from the dashboard"
-        log(live, End(status="stopped", reason="stop requested", step=104))
-        await wait_for_notification(app, pilot, f"{live.run_id}: stopped at step 104, stop requested.")
+        log(live, End(status="stopped", reason="stopped from the dashboard", step=104))
+        await wait_for_notification(app, pilot, f"{live.run_id}: stopped at step 104, from the dashboard.")
 
 
 async def test_the_dialog_is_answered_by_mouse(live: RunDirectory) -> None:

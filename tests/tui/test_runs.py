@@ -107,6 +107,15 @@ async def test_marked_runs_are_opened_or_compared_together(two_runs: list[RunDir
         assert "● llama2-tiny" in header(app)
 
 
+async def test_compare_with_one_run_marks_it_in_the_list(two_runs: list[RunDirectory]) -> None:
+    async with running("watch", two_runs[:1], two_runs[0].path.parent) as (app, pilot):
+        await pilot.press("2")
+        await until(pilot, lambda: len(rows(app)) == 2)
+        await pilot.press("3")
+        await pilot.pause()
+        assert glyphs(app) == {two_runs[0].run_id: "●"}
+
+
 async def test_the_cursor_stays_in_the_list(two_runs: list[RunDirectory]) -> None:
     async with running("runs", [], two_runs[0].path.parent) as (app, pilot):
         first, last = rows(app)

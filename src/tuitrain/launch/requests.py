@@ -62,7 +62,8 @@ class RequestMonitor:
         match record:
             case End():
                 at = "" if record.step is None else f" at step {record.step:,}"
-                return f"{record.status}{at}{f', {record.reason}' if record.reason else ''}."
+                reason = (record.reason or "").removeprefix(f"{record.status} ")
+                return f"{record.status}{at}{f', {reason}' if reason else ''}."
             case Checkpoint() if self.request == "checkpoint":
                 size = "" if record.bytes is None else f", {size_text(record.bytes)}"
                 duration = "" if record.duration_ms is None else f" in {units.milliseconds(record.duration_ms)}"

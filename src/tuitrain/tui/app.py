@@ -47,6 +47,7 @@ class TuitrainApp(BaseApp):
             view = self.state.run
             self.state.mark([view.directory.run_id] if view and view.directory else [])
             self.show_screen("runs")
+            self.redraw()
             self.notify("Mark other runs with space, then press c.", title="Compare")
         else:
             self.show_screen("runs" if name == "watch" and not self.state.runs else name)

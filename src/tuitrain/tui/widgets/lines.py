@@ -49,9 +49,9 @@ class Lines(Widget):
         return self.lines
 
     def remake(self) -> None:
-        """Make the lines anew, as for other data. Without a size yet, that waits until they are drawn."""
+        """Make the lines anew, as for other data. Without a size, as while hidden, that waits until they are drawn."""
+        self._made_for = self.size or None
         if self.size:
-            self._made_for = self.size
             self.show(self.make())
 
     def render_line(self, y: int) -> Strip:
