@@ -208,7 +208,7 @@ class RunFiles:
         return self.path / f"console.{rank}.log" if rank else self.console
 
     def console_of_node(self, rank: int) -> Path:
-        """What one of several nodes says of itself; that of node 0 goes to `console`."""
+        """Output of the launcher on one of several nodes; that of node 0 goes to `console`."""
         return self.path / f"console.node-{rank}.log" if rank else self.console
 
     def ranks_with_console(self) -> list[int]:

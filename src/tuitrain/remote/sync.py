@@ -103,7 +103,7 @@ class MirrorSync:
         self._connected = False
         self._share = 1.0
         self._likely: Wants = {}
-        self._else: Address | None = None
+        self._fallback: Address | None = None
 
     @property
     def folder(self) -> Path:
@@ -121,13 +121,13 @@ class MirrorSync:
         lag = None if self._current_at is None else time.monotonic() - self._current_at
         return Link(self.address.host, self._connected, lag, self._problem, self._share)
 
-    def open(self, likely: Wants | None = None, or_folder: Address | None = None) -> None:
+    def open(self, likely: Wants | None = None, fallback: Address | None = None) -> None:
         """Connect and list what is there. Raises RemoteError, and FileNotFoundError where nothing is there.
 
-        likely: what is asked for at once, before it is known what is there. or_folder: what is opened instead where
+        likely: what is asked for at once, before it is known what is there. fallback: what is opened instead where
         nothing is at the address.
         """
-        self._likely, self._else = likely or {}, or_folder
+        self._likely, self._fallback = likely or {}, fallback
         self._patiently(lambda: None)
 
     def catch_up(self, wants: Wants) -> None:
@@ -262,10 +262,10 @@ class MirrorSync:
         connection.send(agent.listing() + b"".join(agent.get(name, *each) for name, _, each in likely))
         kind, given = connection.change(), self.address
         self.files, self._listed_at = connection.listing(), time.monotonic()
-        if kind == "-" and self._else is not None:
+        if kind == "-" and self._fallback is not None:
             for _ in likely:
                 drain(connection.answer().data)
-            likely, self._likely, self.address, self._else = [], {}, self._else, None
+            likely, self._likely, self.address, self._fallback = [], {}, self._fallback, None
             connection.send(agent.change(self.address.path) + agent.listing())
             kind = connection.change().replace("f", "-")
             self.files = connection.listing()

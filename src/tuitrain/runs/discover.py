@@ -176,21 +176,21 @@ def runs_named(name: str, runs_dir: Path, where: str = "") -> list[RunDirectory]
 
     where: the address of the directory where that is a copy. Raises RunNotFoundError.
     """
-    runs, place = list_runs(runs_dir), where or str(runs_dir)
+    runs, folder = list_runs(runs_dir), where or str(runs_dir)
     if name == "latest":
         if not runs:
-            raise RunNotFoundError(f"There are no runs in {place}. Start one with `tuitrain launch gpt2-tiny`.")
+            raise RunNotFoundError(f"There are no runs in {folder}. Start one with `tuitrain launch gpt2-tiny`.")
         return runs[:1]
     if name.startswith(GROUP):
-        return _of_group(name.removeprefix(GROUP), runs, place)
-    return [_by_prefix(name, runs, place, f"`tuitrain ls{f' {where}' if where else ''}`")]
+        return _of_group(name.removeprefix(GROUP), runs, folder)
+    return [_by_prefix(name, runs, folder, f"`tuitrain ls{f' {where}' if where else ''}`")]
 
 
-def _of_group(group: str, every: Iterable[RunDirectory], place: str) -> list[RunDirectory]:
+def _of_group(group: str, every: Iterable[RunDirectory], folder: str) -> list[RunDirectory]:
     infos = ((run, run.read_metadata()) for run in every)
     runs = [(info.created, run.run_id, run) for run, info in infos if info is not None and info.group == group]
     if not runs:
-        raise RunNotFoundError(f"No run in {place} is of the group {group!r}.")
+        raise RunNotFoundError(f"No run in {folder} is of the group {group!r}.")
     return [run for *_, run in sorted(runs, key=lambda each: each[:2])]
 
 
@@ -215,7 +215,7 @@ def _source_name(run: RunDirectory) -> str:
     return run.source.name if run.source is not None else run.run_id
 
 
-def _by_prefix(name: str, runs: Sequence[RunDirectory], place: str, ls: str) -> RunDirectory:
+def _by_prefix(name: str, runs: Sequence[RunDirectory], folder: str, ls: str) -> RunDirectory:
     matches = (
         [run for run in runs if run.run_id == name]
         or [run for run in runs if _STAMP.sub("", run.run_id) == name]
@@ -229,4 +229,4 @@ def _by_prefix(name: str, runs: Sequence[RunDirectory], place: str, ls: str) -> 
         raise RunNotFoundError(f"{name!r} names {len(matches)} runs: {some}{more}. Give more of the id.")
     near = difflib.get_close_matches(name, [run.run_id for run in runs], n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else f" {ls} lists the runs."
-    raise RunNotFoundError(f"No run in {place} is called {name!r}.{hint}")
+    raise RunNotFoundError(f"No run in {folder} is called {name!r}.{hint}")

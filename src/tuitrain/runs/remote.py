@@ -75,13 +75,13 @@ def find_remote_runs(names: Sequence[str], reading: Reading, *, ask: bool = Fals
     RunNotFoundError, FileNotFoundError, SettingsError.
     """
     # All of them are checked before the first is asked.
-    places = [(_place(path), which) for path, _, which in (name.partition("#") for name in names)]
-    ask = ask and len(places) == 1
-    with ThreadPoolExecutor(max(len(places), 1)) as pool:
-        return list(pool.map(lambda each: _find(each[0], each[1], reading, ask), places))
+    targets = [(_target(path), which) for path, _, which in (name.partition("#") for name in names)]
+    ask = ask and len(targets) == 1
+    with ThreadPoolExecutor(max(len(targets), 1)) as pool:
+        return list(pool.map(lambda each: _find(each[0], each[1], reading, ask), targets))
 
 
-def _place(text: str) -> tuple[Address, Address | None, str]:
+def _target(text: str) -> tuple[Address, Address | None, str]:
     """The address, and where nothing is there the folder of runs and the name of one in it; None for HOST: and /."""
     address = host_address(text)
     folder, slash, name = address.path.rstrip("/").rpartition("/")
@@ -90,8 +90,8 @@ def _place(text: str) -> tuple[Address, Address | None, str]:
     return address, replace(address, path=folder) if folder else host_address(str(replace(address, path=""))), name
 
 
-def _find(place: tuple[Address, Address | None, str], which: str, reading: Reading, ask: bool) -> list[RunDirectory]:
-    address, folder, name = place
+def _find(target: tuple[Address, Address | None, str], which: str, reading: Reading, ask: bool) -> list[RunDirectory]:
+    address, folder, name = target
     sync = opened(address, ask=ask)
     likely = {"run.json": Want(), "config.toml": Want(), "metrics.jsonl": reading.log}
     likely |= {"console.log": reading.console} if reading.console is not None else {}

@@ -35,7 +35,7 @@ def logs(
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Number of last lines; 0: all.")] = 0,
     rank: Annotated[int, typer.Option(min=0, metavar="N", help="Console of this process of several.")] = 0,
     node_rank: Annotated[
-        int, typer.Option(min=0, metavar="R", help="What this node of several, started by hand, says of itself.")
+        int, typer.Option(min=0, metavar="R", help="Console of the launcher on this node of a run on several nodes.")
     ] = 0,
     grep: Annotated[str | None, typer.Option(metavar="REGEX", help="Only lines that match; case-sensitive.")] = None,
     as_json: options.Json = False,

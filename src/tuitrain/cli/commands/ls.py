@@ -106,8 +106,8 @@ def ls(
     where, host = address or str(directory), ""
     if address:
         rows = rows_of(find_runs([address], None, part="LIST"))
-        place = host_address(address)
-        where, host = str(place), f"--host {place.host} "
+        folder = host_address(address)
+        where, host = str(folder), f"--host {folder.host} "
     else:
         rows = read_patiently(where, lambda: rows_of(list_runs(directory, _say_unanswered)))
     if as_json:

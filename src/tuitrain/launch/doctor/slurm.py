@@ -15,7 +15,9 @@ from tuitrain.launch.slurm.settings import SlurmSettings, slurm_settings
 from tuitrain.runs.slurm import ask
 
 ANSWER_S = 10.0
-SBATCH_FIX = "nothing can be submitted until it starts: repair or reinstall Slurm's client"
+SBATCH_FIX = (
+    "nothing can be submitted until it starts: check slurm.conf ($SLURM_CONF) and the installation of Slurm's client"
+)
 _UNUSABLE = ("down", "drained", "draining", "fail", "failing", "error", "unknown", "maint", "reboot", "power_down")
 
 
