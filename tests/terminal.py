@@ -23,8 +23,9 @@ class Terminal:
         # readline, which pytest imports, leaves another size in the environment of pytest's workers.
         inherited = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
         self.child = pexpect.spawn(
-            command[0], list(command[1:]), dimensions=(35, 120), env={**inherited, **(environment or {})}
-        )
+            command[0], list(command[1:]), dimensions=(35, 120),
+            env={**inherited, "TERM": "xterm-256color", **(environment or {})},
+        )  # fmt: skip
         self.raw = b""
         self._drawn = 0
         self._screen = pyte.Screen(120, 35)

@@ -51,8 +51,9 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[s
     for path in tmp_path.glob("*/run.json"):
         info = RunDirectory(path.parent).read_metadata()
         for pid in (info.pid, info.supervisor) if info else ():
-            if pid is not None and psutil.pid_exists(pid):
-                psutil.Process(pid).kill()
+            if pid is not None:
+                with suppress(psutil.NoSuchProcess):
+                    psutil.Process(pid).kill()
 
 
 def add(runs_dir: Path, name: str, processes: int = 1) -> RunDirectory:
@@ -148,7 +149,10 @@ def test_a_run_waits_until_there_are_slots_and_a_large_one_until_nothing_trains(
 
 
 def alive(pid: int | None) -> bool:
-    return pid is not None and psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return pid is not None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_free_gpus_are_those_that_no_run_has_and_nobody_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -40,8 +41,9 @@ def begin(run: RunDirectory) -> Iterator[Start]:
     yield start_source
     info = run.read_metadata()
     for pid in (info.pid, info.supervisor) if info else ():
-        if pid is not None and psutil.pid_exists(pid):
-            os.kill(pid, signal.SIGKILL)
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def metadata(run: RunDirectory) -> RunMetadata:
